@@ -1,0 +1,315 @@
+//! From other threads: the public [`Handle`] of a loop, and tasks whose value is awaited abroad.
+//!
+//! A handle holds the address of the loop's inbox and nothing else of it. While a handle exists
+//! something may come from outside, so the loop does not call itself stalled.
+//!
+//! Invariant of the packet: the result is written before anybody is told that it is there.
+//! Checked under loom, `tests/loom/`.
+//!
+//! Read next: `off_loop.rs`.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use super::callback::{Closure, Schedule};
+use super::local_loop::{NoLoop, current, expect_current, try_current};
+use crate::atomic::{Arc, Condvar, Mutex, MutexGuard, Ordering};
+use crate::clock::Moment;
+use crate::fault::{self, Fault};
+use crate::task::error::JoinError;
+use crate::task::header::{Home, Mail, Payload, TaskRef};
+use crate::task::waker::guard;
+
+/// A loop, from any thread: spawn `Send` futures on it, and run callbacks in it.
+#[derive(Debug)]
+pub struct Handle {
+    /// The loop.
+    home: Arc<Home>,
+}
+
+/// The loop that was asked for something is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopGone;
+
+impl fmt::Display for LoopGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the loop is gone: its Runtime was dropped")
+    }
+}
+
+impl std::error::Error for LoopGone {}
+
+impl Handle {
+    /// A handle of `home`.
+    pub(crate) fn new(home: Arc<Home>) -> Handle {
+        home.handles.fetch_add(1, Ordering::Relaxed);
+        Handle { home }
+    }
+
+    /// The handle of the loop that this thread is inside of.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn current() -> Result<Handle, NoLoop> {
+        try_current("Handle::current").map(|current| Handle::new(current.home().clone()))
+    }
+
+    /// Runs `f` in the loop, soon, after what is ready there already.
+    ///
+    /// # Errors
+    /// If the loop is gone; `f` is dropped here.
+    #[track_caller]
+    pub fn call_soon_threadsafe(&self, f: impl FnOnce() + Send + 'static) -> Result<(), LoopGone> {
+        let location = Location::caller();
+        self.at_home(move || {
+            let current = expect_current("call_soon_threadsafe");
+            current.register(Closure::Once(Box::new(f)), Schedule::Soon, Moment::NEVER, location);
+        })
+    }
+
+    /// Runs `future` as a task of the loop. Its value can be awaited, or waited for, on any thread.
+    ///
+    /// If the loop is gone, the future is dropped here, and the handle gives a [`JoinError`].
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> RemoteJoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let location = Location::caller();
+        let packet = Arc::new(Packet::new());
+        let sender = PacketSender(packet.clone());
+        // If the loop is gone, the closure is dropped here and the sender with it, which says so.
+        let _ = self.at_home(move || {
+            let packet = sender.0.clone();
+            let delivering = Delivering { future: Box::pin(future), sender };
+            let mut task = expect_current("Handle::spawn").spawn(delivering, None, location);
+            let mut slot = packet.lock();
+            slot.task = Some(task.task_ref());
+            let cancel_asked = slot.cancel_asked;
+            drop(slot);
+            if cancel_asked {
+                let _ = task.cancel();
+            }
+        });
+        RemoteJoinHandle { packet, handle: self.clone() }
+    }
+
+    /// Whether the loop is gone.
+    pub fn is_closed(&self) -> bool {
+        self.home.inbox.is_closed()
+    }
+
+    /// Runs `f` at home, with the loop entered, as soon as the inbox is read.
+    fn at_home(&self, f: impl FnOnce() + Send + 'static) -> Result<(), LoopGone> {
+        match self.home.post(Mail::Run(Box::new(f))) {
+            None => Ok(()),
+            Some(_) => Err(LoopGone),
+        }
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Handle {
+        Handle::new(self.home.clone())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.home.handles.fetch_sub(1, Ordering::Release) == 1 {
+            // The loop may be asleep because we might still have come; let it think again.
+            drop(self.home.post(Mail::Run(Box::new(|| ()))));
+        }
+    }
+}
+
+/// Where a remote task's result crosses over.
+#[derive(Debug)]
+pub(crate) struct Packet<T> {
+    /// What both sides share.
+    slot: Mutex<Slot<T>>,
+    /// Wakes the thread that waits in `join`.
+    arrived: Condvar,
+}
+
+/// What the lock of a packet guards.
+#[derive(Debug)]
+struct Slot<T> {
+    /// The result, until it is taken.
+    result: Option<Result<T, JoinError>>,
+    /// Whether the result is, or was, there.
+    done: bool,
+    /// The task, from when it exists until it is over.
+    task: Option<TaskRef>,
+    /// Whether somebody asked it to stop before it existed.
+    cancel_asked: bool,
+    /// The future that waits for the result.
+    waker: Option<Waker>,
+}
+
+impl<T> Packet<T> {
+    /// An empty packet.
+    pub(crate) fn new() -> Packet<T> {
+        Packet {
+            slot: Mutex::new(Slot {
+                result: None,
+                done: false,
+                task: None,
+                cancel_asked: false,
+                waker: None,
+            }),
+            arrived: Condvar::new(),
+        }
+    }
+
+    /// The lock, which no user code can poison: nothing panics while it is held.
+    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+        self.slot.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Puts the result in and tells whoever waits. Only the first result counts.
+    pub(crate) fn deliver(&self, result: Result<T, JoinError>) {
+        let announce_first = fault::is_on(Fault::AnnounceBeforeResult);
+        if announce_first {
+            self.arrived.notify_all();
+        }
+        let mut slot = self.lock();
+        if slot.done {
+            return;
+        }
+        slot.done = true;
+        slot.result = Some(result);
+        let (waker, task) = (slot.waker.take(), slot.task.take());
+        drop(slot);
+        if !announce_first {
+            self.arrived.notify_all();
+        }
+        drop(task);
+        if let Some(waker) = waker {
+            guard("a waker", || waker.wake());
+        }
+    }
+
+    /// Blocks this thread until the result is there, and takes it.
+    pub(crate) fn wait(&self) -> Result<T, JoinError> {
+        let mut slot = self.lock();
+        loop {
+            if let Some(result) = slot.result.take() {
+                return result;
+            }
+            slot = self.arrived.wait(slot).unwrap_or_else(|poison| poison.into_inner());
+        }
+    }
+
+    /// Takes the result if it is there, else keeps the waker.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        let mut slot = self.lock();
+        if let Some(result) = slot.result.take() {
+            return Poll::Ready(result);
+        }
+        assert!(!slot.done, "a RemoteJoinHandle was polled after it gave its value");
+        let old = slot.waker.replace(context.waker().clone());
+        drop(slot);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+/// The side of a packet that owes a result: dropped without one, it says that there is none.
+pub(crate) struct PacketSender<T>(pub(crate) Arc<Packet<T>>);
+
+impl<T> Drop for PacketSender<T> {
+    fn drop(&mut self) {
+        let task = self.0.lock().task.as_ref().map(|task| task.id);
+        self.0.deliver(Err(task.map_or(JoinError::loop_gone(), JoinError::cancelled)));
+    }
+}
+
+/// A future that sends its value, or its panic, away.
+struct Delivering<F: Future> {
+    /// The future.
+    future: Pin<Box<F>>,
+    /// Where the value goes.
+    sender: PacketSender<F::Output>,
+}
+
+impl<F: Future> Future for Delivering<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context)));
+        let result: Result<F::Output, Payload> = match polled {
+            Ok(poll) => Ok(ready!(poll)),
+            Err(payload) => Err(payload),
+        };
+        let id = crate::task::here::running_id();
+        self.sender.0.deliver(result.map_err(|payload| match id {
+            Some(id) => JoinError::panicked(id, payload),
+            None => JoinError::loop_gone(),
+        }));
+        Poll::Ready(())
+    }
+}
+
+/// The handle of a task that was spawned through a [`Handle`]: await its value in any executor,
+/// or [`join`](RemoteJoinHandle::join) it from a plain thread. Dropping it detaches the task.
+///
+/// # Cancel safety
+/// Awaiting `&mut handle` loses nothing when dropped.
+#[must_use = "dropping a RemoteJoinHandle detaches its task; to do that on purpose, call `detach`"]
+#[derive(Debug)]
+pub struct RemoteJoinHandle<T> {
+    /// Where the result comes in.
+    packet: Arc<Packet<T>>,
+    /// The task's loop.
+    handle: Handle,
+}
+
+impl<T> RemoteJoinHandle<T> {
+    /// Blocks this thread until the task is over.
+    ///
+    /// # Errors
+    /// If the task panicked or was cancelled, or its loop is gone.
+    ///
+    /// # Panics
+    /// Inside of a loop, which it would stop: await the handle there.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError> {
+        assert!(
+            current().is_none(),
+            "RemoteJoinHandle::join would stop the loop that this thread is inside of; await it"
+        );
+        self.packet.wait()
+    }
+
+    /// Whether the task is over.
+    pub fn is_finished(&self) -> bool {
+        self.packet.lock().done
+    }
+
+    /// Asks the task to stop: its future is dropped at its next turn. Await or join the handle to
+    /// learn how it ended.
+    pub fn cancel(&self) {
+        let mut slot = self.packet.lock();
+        slot.cancel_asked = true;
+        let task = slot.task.clone();
+        drop(slot);
+        if let Some(task) = task {
+            drop(self.handle.home.post(Mail::Cancel(task)));
+        }
+    }
+
+    /// Lets the task run on with nobody waiting for it; the same as dropping the handle.
+    pub fn detach(self) {}
+}
+
+impl<T> Future for RemoteJoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.packet.poll(context)
+    }
+}

@@ -1,0 +1,119 @@
+//! The end of a loop, in order: ask, wait, drop, close.
+//!
+//! 1. every task is cancelled: its future is dropped at its next turn;
+//! 2. for a grace period the loop goes on turning, for what destructors spawned in order to
+//!    clean up;
+//! 3. the doors close: new tasks are cancelled before their first turn; what is left is dropped
+//!    and reported;
+//! 4. callbacks, timers and unread letters are dropped, still inside of the loop;
+//! 5. the inbox is closed: whoever knocks from now on gets the letter back.
+//!
+//! Read next: `time.rs`.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::local_loop::{LocalLoop, Target};
+use super::stall::TaskInfo;
+use crate::table::Key;
+use crate::task::header::{Mail, TaskRef};
+use crate::task::join::drop_handle;
+use crate::task::waker::guard;
+use crate::timer_heap::TimerHeap;
+
+/// The callback of a timer that shall only end a wait.
+const NOBODY: Key = Key { slot: u32::MAX, generation: u32::MAX };
+
+/// How often what destructors spawn and register is dropped in its turn, before it is given up.
+const ROUNDS: usize = 100;
+
+/// How a loop ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// How many tasks were asked to stop.
+    pub cancelled: usize,
+    /// Who had not stopped when the grace period was over, and was dropped.
+    pub not_stopped: Vec<TaskInfo>,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tasks cancelled", self.cancelled)?;
+        if !self.not_stopped.is_empty() {
+            write!(f, ", {} did not stop in time:", self.not_stopped.len())?;
+        }
+        for task in &self.not_stopped {
+            write!(f, "\n  {task}")?;
+        }
+        Ok(())
+    }
+}
+
+impl LocalLoop {
+    /// Ends the loop; only once.
+    pub(crate) fn shut_down(self: &Rc<Self>, grace: Duration) -> ShutdownReport {
+        let _entered = self.enter();
+        let cancelled = self.cancel_all();
+        self.let_tasks_stop(grace);
+        self.closing.set(true);
+        let not_stopped = self.task_list();
+        for _ in 0..ROUNDS {
+            self.cancel_all();
+            self.turn(|| false);
+            if self.here.tasks.borrow().len() == 0 && self.drop_what_waits() == 0 {
+                break;
+            }
+        }
+        for letter in self.home().inbox.close() {
+            guard("a letter that nobody read", || match letter {
+                // The flag that says whose the output is must not stay behind.
+                Mail::DropHandle(task) => drop_handle(&task),
+                unread => drop(unread),
+            });
+        }
+        self.drop_what_waits();
+        ShutdownReport { cancelled, not_stopped }
+    }
+
+    /// Asks every task to stop; says how many there are.
+    fn cancel_all(&self) -> usize {
+        let tasks: Vec<TaskRef> = self.here.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
+        for task in &tasks {
+            self.here.cancel(task);
+        }
+        tasks.len()
+    }
+
+    /// Step 2: turns until no task is left, or the grace period is over.
+    fn let_tasks_stop(self: &Rc<Self>, grace: Duration) {
+        // One turn is everybody's: it is what being asked means.
+        self.turn(|| false);
+        let end = self.clock().read().after(grace);
+        let timer = self.timers.borrow_mut().insert(end, Target::Callback(NOBODY));
+        while self.here.tasks.borrow().len() > 0
+            && self.clock().read() < end
+            && !self.turn(|| self.here.tasks.borrow().len() > 0).stalled
+        {}
+        self.timers.borrow_mut().remove(timer);
+    }
+
+    /// Step 4: drops callbacks, timers and watches; says how many there were.
+    fn drop_what_waits(&self) -> usize {
+        let callbacks: Vec<_> = {
+            let mut table = self.callbacks.borrow_mut();
+            table.keys().into_iter().filter_map(|key| table.remove(key)).collect()
+        };
+        let timers = self.timers.replace(TimerHeap::new());
+        for watch in std::mem::take(&mut *self.watches.borrow_mut()).into_values() {
+            self.reactor.borrow_mut().deregister(watch.source);
+        }
+        let dropped = callbacks.len() + timers.len();
+        for callback in callbacks {
+            guard("dropping a callback", || drop(callback));
+        }
+        guard("dropping a timer", || drop(timers));
+        dropped
+    }
+}

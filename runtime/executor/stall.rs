@@ -1,0 +1,132 @@
+//! When everything waits: the exact answer to "can anything ever happen again?"
+//!
+//! The loop is stalled when nothing is ready, no timer is set, no descriptor has a waiter, no
+//! other thread works for the loop or holds a `Handle`, and no task's `Waker` exists anywhere:
+//! our own waiting places keep a task's *name*, so a counted waker is one that somebody else
+//! holds, who may use it. Then, and only then, the tasks that are left wait for each other, or
+//! for nothing at all, and the report says who waits for what.
+//!
+//! Limit: a `JoinHandle` that was moved to another thread could still cancel its task; keep a
+//! `Handle` beside it there.
+//!
+//! Read next: `turn.rs`.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::local_loop::LocalLoop;
+use crate::clock::Moment;
+use crate::id::{TaskId, WaitReason};
+use crate::observer::Event;
+use crate::task::header::TaskRef;
+
+/// One task that is not finished: who it is, and what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// The runtime's name for it.
+    pub id: TaskId,
+    /// The name it was spawned with.
+    pub name: Option<String>,
+    /// Where it was spawned.
+    pub location: &'static Location<'static>,
+    /// What it waits for; the first thing, if several.
+    pub reason: WaitReason,
+    /// How many things it waits for besides.
+    pub more_reasons: usize,
+    /// For how long: the time since it was last polled.
+    pub waited: Duration,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        write!(f, ", spawned at {}, waits for {:?}: {}", self.location, self.waited, self.reason)?;
+        match self.more_reasons {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more)"),
+        }
+    }
+}
+
+/// Nothing can ever happen again: who waits, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stalled {
+    /// All tasks of the loop, in the order of their slots.
+    pub tasks: Vec<TaskInfo>,
+}
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the loop is stalled: nothing can ever happen again, and {} wait", self.tasks.len())?;
+        for task in &self.tasks {
+            write!(f, "\n  {task}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Stalled {}
+
+impl LocalLoop {
+    /// Step 5 of a turn.
+    pub(crate) fn is_stalled(&self) -> bool {
+        // The cheap questions first: this is asked each time the loop is about to sleep.
+        let stalled = !self.has_ready()
+            && self.timers.borrow().next_deadline().is_none_or(|at| at == Moment::NEVER)
+            && self.nothing_can_happen();
+        if stalled {
+            let tasks = self.here.tasks.borrow().len();
+            self.announce(|| Event::Stalled { tasks });
+        }
+        stalled
+    }
+
+    /// Whether neither the world nor another thread can make anything ready.
+    pub(crate) fn nothing_can_happen(&self) -> bool {
+        if self.reactor.borrow().armed() > 0 || self.has_outside_help() {
+            return false;
+        }
+        let tasks = self.here.tasks.borrow();
+        let held_elsewhere = tasks.iter().find(|(_, task)| has_counted_waker(task));
+        if let Some((_, task)) = held_elsewhere {
+            if !self.said_uncertain.replace(true) {
+                log::debug!(
+                    target: "greenroom",
+                    "waiting for something outside of the loop: a waker of {} is held by code that \
+                     the loop cannot see, so it cannot tell whether it is stalled",
+                    **task
+                );
+            }
+            return false;
+        }
+        // The inbox last: whoever dropped the last handle or waker left word before.
+        let no_mail = self.home().inbox.park();
+        self.home().inbox.unpark();
+        no_mail
+    }
+
+    /// Every task that is not finished.
+    pub(crate) fn task_list(&self) -> Vec<TaskInfo> {
+        let now = self.clock().cached();
+        let info = |task: &TaskRef| TaskInfo {
+            id: task.id,
+            name: task.name().map(str::to_string),
+            location: task.location,
+            reason: task.reason.get(),
+            more_reasons: usize::from(task.reasons.get()).saturating_sub(1),
+            waited: now.since(task.since.get()),
+        };
+        self.here.tasks.borrow().iter().map(|(_, task)| info(task)).collect()
+    }
+}
+
+/// Whether a `Waker` of this parked task exists: a reference beside the table's and the handle's.
+fn has_counted_waker(task: &TaskRef) -> bool {
+    task.refs() > 1 + u32::from(task.state().has_handle())
+}

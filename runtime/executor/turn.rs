@@ -1,0 +1,192 @@
+//! One turn of the loop: the whole of it on one screen, in [`LocalLoop::turn`].
+//!
+//! 1. run one generation of the run queue;
+//! 2. fire the timers that are due;
+//! 3. wait for the world: not at all if anything is ready, else until the next deadline;
+//! 4. take in what other threads have left in the inbox;
+//! 5. if nothing is ready and nothing could ever make anything ready: the loop is stalled.
+//!
+//! A turn that has work left skips 2 to 5 unless enough was run since they were last done, since
+//! a look at the world is a system call and a turn of one ready task takes nanoseconds. Whatever
+//! runs, the world is looked at after [`LOOK_EVERY`] tasks and callbacks and one generation.
+//!
+//! Read next: `spawn.rs`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::local_loop::{LocalLoop, Target};
+use crate::clock::Moment;
+use crate::observer::Event;
+use crate::task::here::Ready;
+use crate::task::run::{TurnEnd, run_task};
+
+/// How many tasks and callbacks may run before the loop looks at timers and the world again.
+const LOOK_EVERY: usize = 64;
+
+/// What one turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turn {
+    /// Step 1: how many tasks and callbacks ran.
+    pub ran: usize,
+    /// Step 2: how many timers were due.
+    pub fired: usize,
+    /// Step 3: how many events the operating system reported.
+    pub events: usize,
+    /// Step 4: how many messages other threads had left.
+    pub messages: usize,
+    /// Step 5: whether nothing can ever happen again.
+    pub stalled: bool,
+}
+
+impl LocalLoop {
+    /// One turn. `may_wait` is asked after step 1; if it says no, step 3 only looks.
+    pub(crate) fn turn(&self, may_wait: impl FnOnce() -> bool) -> Turn {
+        let mut turn = Turn {
+            ran: self.run_generation(), // 1
+            ..Turn::default()
+        };
+        if self.is_time_to_look(turn.ran) {
+            turn.fired = self.fire_timers(); // 2
+            turn.events = self.wait_for_world(may_wait()); // 3
+            turn.messages = self.take_in_mail(); // 4
+            turn.stalled = self.is_stalled(); // 5
+        }
+        turn
+    }
+
+    /// Step 1. What these make ready waits for the next turn, so nothing starves.
+    fn run_generation(&self) -> usize {
+        self.turns.set(self.turns.get() + 1);
+        let mut generation: VecDeque<Ready> = self.here.ready.take();
+        let count = generation.len();
+        let turn = self.turns.get();
+        self.announce(|| Event::TurnStarted { turn, ready: count });
+        if let Some(rng) = &self.shuffle {
+            rng.borrow_mut().shuffle(generation.make_contiguous());
+        }
+        for ready in generation.drain(..) {
+            match ready {
+                Ready::Task(task) => {
+                    let before = |task: &crate::task::header::TaskRef| {
+                        self.announce(|| Event::PollStarted { task: task.id, name: task.name() });
+                    };
+                    let (task, end) = run_task(&self.here, task, before);
+                    self.announce(|| match end {
+                        TurnEnd::Parked(reason) => Event::Parked { task, reason },
+                        TurnEnd::Requeued => Event::Yielded { task },
+                        TurnEnd::Finished(how) => Event::Finished { task, how },
+                    });
+                }
+                Ready::Callback(key) => self.run_callback(key),
+            }
+        }
+        self.reuse(generation);
+        count
+    }
+
+    /// Keeps the memory of a generation that is done, if nothing is queued yet.
+    fn reuse(&self, empty: VecDeque<Ready>) {
+        let mut ready = self.here.ready.borrow_mut();
+        if ready.is_empty() {
+            *ready = empty;
+        }
+    }
+
+    /// Whether this turn does steps 2 to 5.
+    fn is_time_to_look(&self, ran: usize) -> bool {
+        let since_look = self.ran_since_look.get() + ran;
+        let look = since_look >= LOOK_EVERY || !self.has_ready();
+        self.ran_since_look.set(if look { 0 } else { since_look });
+        look
+    }
+
+    /// Step 2. All that are due are taken out first, so a timer that sets itself anew at once
+    /// cannot hold the loop; a callback cancelled by an earlier one is gone when its turn comes.
+    fn fire_timers(&self) -> usize {
+        if self.timers.borrow().len() == 0 {
+            return 0;
+        }
+        let now = self.clock().read();
+        let mut due = Vec::new();
+        while let Some(timer) = self.timers.borrow_mut().pop_due(now) {
+            due.push(timer);
+        }
+        let count = due.len();
+        for (deadline, target) in due {
+            self.announce(|| Event::TimerFired { late: now.since(deadline) });
+            match target {
+                Target::Waker(waker) => waker.wake(&self.here),
+                Target::Callback(key) => self.run_callback(key),
+            }
+        }
+        count
+    }
+
+    /// Step 3.
+    fn wait_for_world(&self, may_wait: bool) -> usize {
+        let may_wait = may_wait && !self.has_ready();
+        let deadline = self.timers.borrow().next_deadline().filter(|&at| at != Moment::NEVER);
+        if may_wait && self.clock().is_virtual() && !self.has_outside_jobs() {
+            let events = self.wait(Some(Duration::ZERO));
+            if events == 0 && !self.has_ready() && self.home().inbox.park() {
+                self.home().inbox.unpark();
+                match deadline {
+                    Some(deadline) => self.clock().jump_to(deadline),
+                    None if self.nothing_can_happen() => {}
+                    None => return self.sleep(None),
+                }
+            }
+            return events;
+        }
+        if !may_wait || (deadline.is_none() && self.nothing_can_happen()) {
+            return self.wait(Some(Duration::ZERO));
+        }
+        let now = self.clock().cached();
+        // Virtual time stands still here: a job of another thread is what we wait for.
+        let timeout = deadline.filter(|_| !self.clock().is_virtual());
+        self.sleep(timeout.map(|deadline| deadline.since(now)))
+    }
+
+    /// Waits for as long as it takes, or `timeout`, unless there is mail.
+    fn sleep(&self, timeout: Option<Duration>) -> usize {
+        if !self.home().inbox.park() {
+            return self.wait(Some(Duration::ZERO));
+        }
+        let events = self.wait(timeout);
+        self.home().inbox.unpark();
+        self.clock().read();
+        events
+    }
+
+    /// Asks the reactor, and sets going what it reports.
+    fn wait(&self, timeout: Option<Duration>) -> usize {
+        self.announce(|| Event::WaitStarted { timeout });
+        let mut due = Vec::new();
+        let waited = self.reactor.borrow_mut().wait(timeout, &mut due);
+        let events = waited.unwrap_or_else(|error| {
+            // Only a loop whose epoll descriptor was closed from outside gets here.
+            panic!("the loop cannot wait for events any more: {error}")
+        });
+        self.announce(|| Event::WaitEnded { events });
+        for target in due {
+            self.trigger(target);
+        }
+        events
+    }
+
+    /// Step 4.
+    fn take_in_mail(&self) -> usize {
+        let mut letters = Vec::new();
+        self.home().inbox.take(&mut letters);
+        let messages = letters.len();
+        if messages > 0 {
+            self.announce(|| Event::MailTaken { messages });
+        }
+        for letter in letters {
+            self.open_letter(letter);
+        }
+        messages
+    }
+}

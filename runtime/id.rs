@@ -1,0 +1,105 @@
+//! Who waits, and for what: the names that every report, trace and panic of this runtime uses.
+//!
+//! [`TaskId`] is printed as its slot, and, when the slot was used before, how often: `task 4` is
+//! the first task that stood in slot 4, `task 4.2` the third. [`WaitReason`] is recorded by
+//! whoever parks a task; reports only read it, they never poll to find out.
+//!
+//! Read next: `clock.rs`.
+
+use std::fmt;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use crate::table::Key;
+
+/// Names one task of one loop for as long as the loop lives; it is never given to another task.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub(crate) Key);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.generation {
+            0 => write!(f, "task {}", self.0.slot),
+            used_before => write!(f, "task {}.{used_before}", self.0.slot),
+        }
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a parked task waits for: a word, and the key of the thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// A future that is not ours parked the task and did not say why.
+    Unknown,
+    /// A timer; the time is measured from the start of the loop.
+    Sleep {
+        /// When it ends; [`Duration::MAX`] means never.
+        until: Duration,
+    },
+    /// This descriptor becoming readable.
+    Read(RawFd),
+    /// This descriptor becoming writable.
+    Write(RawFd),
+    /// A connection coming in on this listening descriptor.
+    Accept(RawFd),
+    /// The connection under way on this descriptor.
+    Connect(RawFd),
+    /// The end of another task.
+    Join(TaskId),
+    /// A host name being looked up on another thread.
+    Lookup,
+    /// A signal, by its number (see signal(7)).
+    Signal(i32),
+    /// The order to finish that a server gives its connections.
+    Drain,
+    /// A free place among a server's connections, or the end of the last one.
+    Connections,
+    /// Its next turn: it gave way to others.
+    Turn,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitReason::Unknown => write!(f, "something it did not name"),
+            WaitReason::Sleep { until: Duration::MAX } => write!(f, "sleep for ever"),
+            WaitReason::Sleep { until } => write!(f, "sleep until {until:?}"),
+            WaitReason::Read(fd) => write!(f, "read fd {fd}"),
+            WaitReason::Write(fd) => write!(f, "write fd {fd}"),
+            WaitReason::Accept(fd) => write!(f, "accept fd {fd}"),
+            WaitReason::Connect(fd) => write!(f, "connect fd {fd}"),
+            WaitReason::Join(task) => write!(f, "join {task}"),
+            WaitReason::Lookup => write!(f, "name lookup"),
+            WaitReason::Signal(number) => write!(f, "signal {number}"),
+            WaitReason::Drain => write!(f, "order to finish"),
+            WaitReason::Connections => write!(f, "connections to end"),
+            WaitReason::Turn => write!(f, "its turn"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reused_slots_print_differently() {
+        let id = |slot, generation| TaskId(Key { slot, generation }).to_string();
+        assert_eq!(id(4, 0), "task 4");
+        assert_eq!(id(4, 2), "task 4.2");
+    }
+
+    #[test]
+    fn reasons_read_as_a_word_and_a_key() {
+        let until = Duration::from_millis(1500);
+        assert_eq!(WaitReason::Sleep { until }.to_string(), "sleep until 1.5s");
+        assert_eq!(WaitReason::Sleep { until: Duration::MAX }.to_string(), "sleep for ever");
+        assert_eq!(WaitReason::Read(7).to_string(), "read fd 7");
+    }
+}

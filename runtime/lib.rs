@@ -1,0 +1,78 @@
+//! A hand-rolled event loop on mio: callbacks and async tasks on one thread, one clock, one loop.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! let runtime = greenroom::Runtime::new()?;
+//! let answer = runtime.block_on(async {
+//!     let task = greenroom::spawn(async {
+//!         greenroom::sleep(Duration::from_millis(1)).await;
+//!         42
+//!     });
+//!     task.await
+//! });
+//! assert_eq!(answer.unwrap(), 42);
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! # Where to start
+//!
+//! To *use* it: [`Runtime`], [`spawn`], [`sleep`], [`net`], and the examples, above all
+//! `examples/caser.rs`. To *read* it: this file is the table of contents. Each file uses only files
+//! that stand before it in this order, so it can be read from the front to the back, and each ends
+//! its head with what to read next. `NOTES.md` is the companion, chapter by chapter.
+
+// Tools that cross threads, exchangeable for those of a model checker.
+mod atomic;
+mod fault;
+
+// Instruments: names, chance, time, and what the loop tells about itself.
+mod table;
+mod id;
+mod rng;
+mod clock;
+mod observer;
+
+// What is due, what is ready, and what other threads ask for.
+mod timer_heap;
+mod reactor;
+mod inbox;
+
+// The unit of work.
+mod task;
+
+// The loop.
+mod executor;
+
+// Waiting for a turn, and for time.
+mod future;
+mod time;
+
+// Waiting for the world.
+pub mod io;
+pub mod net;
+pub mod signal;
+
+// The whole.
+mod runtime;
+
+pub use executor::block_on::BlockOnError;
+pub use executor::callbacks::{
+    CallHandle, add_reader, add_writer, call_at, call_later, call_periodic, call_soon, remove_reader,
+    remove_writer, stop,
+};
+pub use executor::local_loop::{NoLoop, Order};
+pub use executor::remote::{Handle, LoopGone, RemoteJoinHandle};
+pub use executor::shutdown::ShutdownReport;
+pub use executor::spawn::{current_task, now, spawn, spawn_named, tasks};
+pub use executor::stall::{Stalled, TaskInfo};
+pub use executor::turn::Turn;
+pub use future::{YieldNow, yield_now};
+pub use id::{TaskId, WaitReason};
+pub use observer::{Ending, Event, Observer, Recorder, Tracer};
+pub use rng::Rng;
+pub use runtime::{Builder, Runtime};
+pub use signal::ctrl_c;
+pub use task::error::JoinError;
+pub use task::join::{Cancel, JoinHandle};
+pub use time::{Elapsed, Interval, MissedTicks, Sleep, interval, sleep, sleep_until, timeout};

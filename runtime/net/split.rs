@@ -1,0 +1,173 @@
+//! The two directions of a connection as two values, borrowed or owned.
+//!
+//! Read next: `tcp_listener.rs`.
+
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::tcp_stream::TcpStream;
+
+/// The reading half of a borrowed stream.
+#[derive(Debug)]
+pub struct ReadHalf<'a>(&'a TcpStream);
+
+/// The writing half of a borrowed stream. Closing it closes the writing direction; dropping it does not.
+#[derive(Debug)]
+pub struct WriteHalf<'a>(&'a TcpStream);
+
+/// The reading half of a stream.
+#[derive(Debug)]
+pub struct OwnedReadHalf(Arc<TcpStream>);
+
+/// The writing half of a stream. Closing or dropping it closes the writing direction.
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    /// The stream; `None` once the half was reunited with the other.
+    stream: Option<Arc<TcpStream>>,
+}
+
+/// Two halves that do not belong together; here they are back.
+#[derive(Debug)]
+pub struct NotOneStream(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl fmt::Display for NotOneStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the two halves are not of one stream")
+    }
+}
+
+impl std::error::Error for NotOneStream {}
+
+impl TcpStream {
+    /// The two directions, borrowed.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf(self), WriteHalf(self))
+    }
+
+    /// The two directions, each to go its own way, for instance to a task of its own.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Arc::new(self);
+        (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream: Some(stream) })
+    }
+}
+
+impl OwnedReadHalf {
+    /// Makes one stream of two halves again.
+    ///
+    /// # Errors
+    /// If they are halves of different streams; they are in the error.
+    pub fn reunite(self, mut write: OwnedWriteHalf) -> Result<TcpStream, Box<NotOneStream>> {
+        match write.stream.take() {
+            Some(other) if Arc::ptr_eq(&self.0, &other) => {
+                drop(other);
+                Ok(Arc::into_inner(self.0).expect("there are two halves of a stream, not more"))
+            }
+            other => {
+                write.stream = other;
+                Err(Box::new(NotOneStream(self, write)))
+            }
+        }
+    }
+}
+
+impl ReadHalf<'_> {
+    /// The stream.
+    fn stream(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl WriteHalf<'_> {
+    /// The stream.
+    fn stream(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl OwnedReadHalf {
+    /// The stream.
+    fn stream(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl OwnedWriteHalf {
+    /// The stream, which is there while the half is.
+    fn stream(&self) -> &TcpStream {
+        self.stream.as_deref().expect("a half that was reunited is gone")
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.stream {
+            // A connection that the peer has reset is closed already.
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+}
+
+/// Passes the reading calls of a half on to its stream.
+macro_rules! read_through {
+    ($half:ty) => {
+        impl AsyncRead for $half {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                Pin::new(&mut self.stream()).poll_read(context, buffer)
+            }
+
+            fn poll_read_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buffers: &mut [IoSliceMut<'_>],
+            ) -> Poll<io::Result<usize>> {
+                Pin::new(&mut self.stream()).poll_read_vectored(context, buffers)
+            }
+        }
+    };
+}
+
+/// Passes the writing calls of a half on to its stream.
+macro_rules! write_through {
+    ($half:ty) => {
+        impl AsyncWrite for $half {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                Pin::new(&mut self.stream()).poll_write(context, bytes)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                Pin::new(&mut self.stream()).poll_write_vectored(context, slices)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Pin::new(&mut self.stream()).poll_flush(context)
+            }
+
+            fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Pin::new(&mut self.stream()).poll_close(context)
+            }
+        }
+    };
+}
+
+read_through!(ReadHalf<'_>);
+write_through!(WriteHalf<'_>);
+read_through!(OwnedReadHalf);
+write_through!(OwnedWriteHalf);

@@ -1,0 +1,191 @@
+//! The loop of this thread as its tasks see it: who is ready, who exists, who runs.
+//!
+//! A thread-local holds it while a loop is entered. Having a [`Here`] in hand *is* being at home:
+//! the type cannot leave its thread, so everything in it is plain memory.
+//!
+//! Invariants: a task in state queued stands in `ready` exactly once, and every task in `ready`
+//! stands in `tasks`, whose reference keeps it alive. No borrow of these fields is held while a
+//! future, a waker of somebody else's or a destructor runs.
+//!
+//! Read next: `waker.rs`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use super::header::{Header, Home, TaskRef};
+use super::state::State;
+use crate::atomic::{Arc, thread_local};
+use crate::clock::Clock;
+use crate::id::{TaskId, WaitReason};
+use crate::table::{Key, Table};
+
+/// How many successful I/O calls one poll of a task may make before it must give way.
+const IO_PER_POLL: u32 = 128;
+
+/// An entry of the run queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ready {
+    /// A task in state queued; `tasks` keeps it alive.
+    Task(QueuedTask),
+    /// A callback, if it was not cancelled meanwhile.
+    Callback(Key),
+}
+
+/// A pointer to a task that is alive because it is queued. It is made by [`Here::push`] alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct QueuedTask(NonNull<Header>);
+
+impl QueuedTask {
+    /// The reference that the table holds, borrowed: good until the task leaves the table, which
+    /// its runner alone brings about.
+    pub(super) fn borrow(self) -> ManuallyDrop<TaskRef> {
+        // SAFETY: a queued task stands in the table, whose reference is counted; `ManuallyDrop`
+        // leaves it counted. Tested by `tests/executor_model.rs` under valgrind.
+        ManuallyDrop::new(unsafe { TaskRef::from_counted(self.0) })
+    }
+}
+
+/// What the home thread knows about its tasks.
+#[derive(Debug)]
+pub(crate) struct Here {
+    /// The same loop, as other threads know it.
+    pub(crate) home: Arc<Home>,
+    /// The loop's clock.
+    pub(crate) clock: Clock,
+    /// The run queue.
+    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    /// All tasks that are not finished.
+    pub(crate) tasks: RefCell<Table<TaskRef>>,
+    /// The task that is being polled.
+    running: Cell<Option<NonNull<Header>>>,
+    /// How many I/O calls it may still make.
+    io_left: Cell<u32>,
+}
+
+thread_local! {
+    /// The loop that this thread is inside of.
+    static HERE: RefCell<Option<Rc<Here>>> = const { RefCell::new(None) };
+}
+
+/// Makes `here` the loop that this thread is inside of, or none; returns the one before.
+pub(crate) fn enter(here: Option<Rc<Here>>) -> Option<Rc<Here>> {
+    HERE.with(|current| current.replace(here))
+}
+
+/// Runs `f`, which may not run user code, if this thread is inside of a loop.
+fn with<R>(f: impl FnOnce(&Here) -> R) -> Option<R> {
+    // `try_with`: a waker may be used while the thread is being torn down.
+    HERE.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+}
+
+/// Runs `f`, which may not run user code, if this thread is inside of the loop `home`.
+pub(crate) fn at<R>(home: &Arc<Home>, f: impl FnOnce(&Here) -> R) -> Option<R> {
+    with(|here| Arc::ptr_eq(&here.home, home).then(|| f(here))).flatten()
+}
+
+/// Records why the running task is about to wait. Every future of ours calls it before it
+/// returns pending; the first reason of a poll is kept, the others are counted.
+pub(crate) fn waits_for(reason: WaitReason) {
+    with(|here| {
+        here.with_running(|task| {
+            if task.reasons.get() == 0 {
+                task.reason.set(reason);
+            }
+            task.reasons.set(task.reasons.get().saturating_add(1));
+        })
+    });
+}
+
+/// The task that is being polled on this thread.
+pub(crate) fn running_id() -> Option<TaskId> {
+    with(|here| here.with_running(|task| task.id)).flatten()
+}
+
+/// Spends one I/O call of the running task. False: it has had its share and must give way.
+pub(crate) fn spend_io() -> bool {
+    with(|here| {
+        let left = here.io_left.get();
+        here.io_left.set(left.saturating_sub(1));
+        left > 0
+    })
+    .unwrap_or(true)
+}
+
+impl Here {
+    /// A loop without tasks.
+    pub(crate) fn new(home: Arc<Home>, clock: Clock) -> Here {
+        Here {
+            home,
+            clock,
+            ready: RefCell::new(VecDeque::new()),
+            tasks: RefCell::new(Table::new()),
+            running: Cell::new(None),
+            io_left: Cell::new(IO_PER_POLL),
+        }
+    }
+
+    /// (1) Takes a new task in: it exists from now on, and is ready.
+    pub(crate) fn admit(&self, task: TaskRef) {
+        let queued = QueuedTask(task.as_ptr());
+        let key = self.tasks.borrow_mut().insert(task);
+        debug_assert_eq!(key, queued.borrow().id.0);
+        self.ready.borrow_mut().push_back(Ready::Task(queued));
+    }
+
+    /// Puts a task whose state has just become queued into the run queue.
+    pub(crate) fn push(&self, task: &TaskRef) {
+        let queued = QueuedTask(task.as_ptr());
+        self.ready.borrow_mut().push_back(Ready::Task(queued));
+    }
+
+    /// (3), (4) Wakes a task of this loop: a compare, a store and a push.
+    pub(crate) fn wake(&self, task: &TaskRef) {
+        self.change(task, State::wake);
+    }
+
+    /// (7) Asks a task of this loop to stop.
+    pub(crate) fn cancel(&self, task: &TaskRef) {
+        self.change(task, State::cancel);
+    }
+
+    /// Wakes the task `id` if it still exists.
+    pub(crate) fn wake_id(&self, id: TaskId) {
+        let tasks = self.tasks.borrow();
+        if let Some(task) = tasks.get(id.0) {
+            self.wake(task);
+        }
+    }
+
+    /// A transition that may push.
+    fn change(&self, task: &TaskRef, transition: impl FnOnce(State) -> (State, bool)) {
+        let (next, push) = transition(task.state());
+        task.set_state(next);
+        if push {
+            self.push(task);
+        }
+    }
+
+    /// Runs `poll` with `task` as the running one, with a full share of I/O and no reason to wait.
+    pub(crate) fn run<R>(&self, task: &TaskRef, poll: impl FnOnce() -> R) -> R {
+        task.reasons.set(0);
+        task.reason.set(WaitReason::Unknown);
+        task.since.set(self.clock.cached());
+        self.io_left.set(IO_PER_POLL);
+        let outer = self.running.replace(Some(task.as_ptr()));
+        let result = poll();
+        self.running.set(outer);
+        self.io_left.set(IO_PER_POLL);
+        result
+    }
+
+    /// Runs `f`, which may not run user code, on the running task.
+    fn with_running<R>(&self, f: impl FnOnce(&Header) -> R) -> Option<R> {
+        let header = self.running.get()?;
+        // SAFETY: `run` has a reference to the running task until it has unset `running` again.
+        // Tested by every test in which a task waits.
+        Some(f(unsafe { header.as_ref() }))
+    }
+}
