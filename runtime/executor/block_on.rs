@@ -137,7 +137,7 @@ impl LocalLoop {
         while !main.is_finished() {
             if self.turn(|| !main.is_finished()).stalled && !main.is_finished() {
                 let stalled = Stalled { tasks: self.task_list() };
-                let _ = main.cancel();
+                main.cancel();
                 return Err(BlockOnError::Stalled(stalled));
             }
         }

@@ -91,7 +91,7 @@ impl Handle {
             let cancel_asked = slot.cancel_asked;
             drop(slot);
             if cancel_asked {
-                let _ = task.cancel();
+                task.cancel();
             }
         });
         RemoteJoinHandle { packet, handle: self.clone() }

@@ -25,7 +25,7 @@ impl LocalLoop {
         let mut handle = spawn_task(&self.here, location, name.map(Into::into), future);
         self.announce(|| Event::Spawned { task: handle.id(), name, location });
         if self.closing.get() {
-            let _ = handle.cancel();
+            handle.cancel();
         }
         handle
     }

@@ -267,7 +267,7 @@ async fn drain(crowd: &Rc<Crowd>, within: Duration) -> usize {
     let late = crowd.len();
     for key in crowd.tasks.borrow().keys() {
         if let Some(handle) = crowd.tasks.borrow_mut().get_mut(key) {
-            let _ = handle.cancel();
+            handle.cancel();
         }
     }
     crowd.wait_for_at_most(0).await;

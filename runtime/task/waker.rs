@@ -45,7 +45,7 @@ pub(crate) fn wake_task(task: &TaskRef) {
 ///
 /// # Safety
 /// `data` is that of a live waker of this vtable.
-unsafe fn borrow<'a>(data: *const ()) -> ManuallyDrop<TaskRef> {
+unsafe fn borrow(data: *const ()) -> ManuallyDrop<TaskRef> {
     let header = data.cast_mut().cast::<Header>();
     // SAFETY: the caller's waker counts one reference; `ManuallyDrop` leaves it there.
     ManuallyDrop::new(unsafe { TaskRef::from_counted(NonNull::new_unchecked(header)) })
