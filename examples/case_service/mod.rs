@@ -4,11 +4,29 @@
 //! programs that serve it, each in another style; what these programs add is only how bytes are carried.
 //!
 //! Read `session` first, it is the whole conversation. `telnet` and `text` are its two ends: commands
-//! taken out of the input, letters mapped on the way to the output. `options` and `output` are the
+//! taken out of the input, letters mapped on the way to the output. `options`, `output` and `report` are the
 //! program's surroundings: its command line and its log.
 
 pub mod options;
 pub mod output;
+pub mod report;
 pub mod session;
 pub mod telnet;
 pub mod text;
+
+use std::time::Duration;
+
+/// How much is read from a client before it is answered.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// How much a client's answers may grow before they are sent; until then nothing more is read from it.
+pub const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// How long a client is listened to after goodbye.
+pub const LINGER_TIME: Duration = Duration::from_millis(300);
+
+/// How many bytes of a client are listened to after goodbye.
+pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// How long the clients have when the server shall end.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(5);

@@ -83,9 +83,7 @@ impl Options {
 /// descriptors has room for, and at least one.
 pub fn connection_limit(asked: usize, descriptor_limit: u64) -> usize {
     let room = descriptor_limit.saturating_sub(RESERVED_DESCRIPTORS);
-    asked
-        .min(usize::try_from(room).unwrap_or(usize::MAX))
-        .max(1)
+    asked.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1)
 }
 
 fn help(program: &str) -> String {
@@ -154,10 +152,7 @@ fn value<T>(
         return Err(format!("{option} takes {allowed}, but none is given"));
     };
     // The debug form, so that a strange value can neither break the line nor upset the terminal.
-    given
-        .to_str()
-        .and_then(convert)
-        .ok_or_else(|| format!("{option} takes {allowed}, not {given:?}"))
+    given.to_str().and_then(convert).ok_or_else(|| format!("{option} takes {allowed}, not {given:?}"))
 }
 
 fn count(parser: &mut Parser, option: &str) -> Result<usize, String> {
@@ -168,10 +163,7 @@ fn count(parser: &mut Parser, option: &str) -> Result<usize, String> {
 fn duration(parser: &mut Parser, option: &str) -> Result<Duration, String> {
     let allowed = format!("a number of seconds above 0, up to {MAX_SECONDS}");
     value(parser, option, &allowed, |text| {
-        let seconds = text
-            .parse()
-            .ok()
-            .filter(|seconds| *seconds <= MAX_SECONDS)?;
+        let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_SECONDS)?;
         let duration = Duration::try_from_secs_f64(seconds).ok()?;
         (!duration.is_zero()).then_some(duration)
     })
@@ -214,30 +206,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_in_one_line() {
         for (line, problem) in [
-            (
-                "--port abc",
-                r#"--port takes a number from 0 to 65535, not "abc""#,
-            ),
-            (
-                "--port 65536",
-                r#"--port takes a number from 0 to 65535, not "65536""#,
-            ),
-            (
-                "--port -1",
-                r#"--port takes a number from 0 to 65535, not "-1""#,
-            ),
-            (
-                "--port",
-                "--port takes a number from 0 to 65535, but none is given",
-            ),
-            (
-                "--host=",
-                r#"--host takes a host name or an address, not """#,
-            ),
-            (
-                "--nonsense",
-                r#"there is no option "--nonsense", see --help"#,
-            ),
+            ("--port abc", r#"--port takes a number from 0 to 65535, not "abc""#),
+            ("--port 65536", r#"--port takes a number from 0 to 65535, not "65536""#),
+            ("--port -1", r#"--port takes a number from 0 to 65535, not "-1""#),
+            ("--port", "--port takes a number from 0 to 65535, but none is given"),
+            ("--host=", r#"--host takes a host name or an address, not """#),
+            ("--nonsense", r#"there is no option "--nonsense", see --help"#),
             ("-x", r#"there is no option "-x", see --help"#),
             ("9600", r#"takes options only, not "9600""#),
         ] {
@@ -245,21 +219,15 @@ mod tests {
         }
         let not_text = OsString::from_vec(b"a\n\xff".to_vec());
         let problem = parse(["--host".into(), not_text]).expect_err("not UTF-8");
-        assert_eq!(
-            problem,
-            r#"--host takes a host name or an address, not "a\n\xFF""#
-        );
+        assert_eq!(problem, r#"--host takes a host name or an address, not "a\n\xFF""#);
     }
 
     #[test]
     fn absurd_values_are_refused() {
         for option in ["--idle-timeout", "--announce-every"] {
-            for bad in [
-                "0", "-1", "-0.0", "1e-300", "1e300", "1e400", "inf", "-inf", "nan", "", "1s",
-            ] {
+            for bad in ["0", "-1", "-0.0", "1e-300", "1e300", "1e400", "inf", "-inf", "nan", "", "1s"] {
                 let problem = options(&format!("{option}={bad}")).expect_err(bad);
-                let start =
-                    format!("{option} takes a number of seconds above 0, up to 1000000000, not");
+                let start = format!("{option} takes a number of seconds above 0, up to 1000000000, not");
                 assert_eq!(problem, format!("{start} {bad:?}"));
             }
             assert!(options(&format!("{option} 1e9")).is_ok());

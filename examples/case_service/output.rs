@@ -45,10 +45,7 @@ pub fn init() {
         writer.spawn(move || QUEUE.write_to(output))
     });
     if let Err(error) = started {
-        let _ = writeln!(
-            io::stderr(),
-            "no log, the thread that writes it cannot start: {error}"
-        );
+        let _ = writeln!(io::stderr(), "no log, the thread that writes it cannot start: {error}");
         return;
     }
     let mut builder = match std::env::var_os("RUST_LOG") {
@@ -66,9 +63,7 @@ pub fn finish() {
 
 /// The local time, as in `Sat Nov 21 23:06:39 2026`.
 pub fn now_as_ctime() -> String {
-    jiff::Zoned::now()
-        .strftime("%a %b %e %H:%M:%S %Y")
-        .to_string()
+    jiff::Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string()
 }
 
 /// The filter and the format for an environment without RUST_LOG.
@@ -103,15 +98,8 @@ struct State {
 
 impl LineQueue {
     const fn new() -> Self {
-        let state = State {
-            waiting: Vec::new(),
-            lost: 0,
-            writing: false,
-        };
-        LineQueue {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        let state = State { waiting: Vec::new(), lost: 0, writing: false };
+        LineQueue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The state is consistent at every point where it is unlocked, also by a panic.
@@ -139,10 +127,7 @@ impl LineQueue {
             state.writing = false;
             self.changed.notify_all();
             while state.waiting.is_empty() {
-                state = self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             state.writing = true;
             let mut lines = std::mem::take(&mut state.waiting);
@@ -150,9 +135,7 @@ impl LineQueue {
             drop(state);
             if lost > 0 {
                 let noun = if lost == 1 { "line was" } else { "lines were" };
-                lines.extend(
-                    format!("({lost} {noun} lost here, the output was too slow)\n").bytes(),
-                );
+                lines.extend(format!("({lost} {noun} lost here, the output was too slow)\n").bytes());
             }
             // An output that is closed stays so, and nobody is there to be told.
             let _ = write_patiently(&mut output, &lines);
@@ -162,9 +145,7 @@ impl LineQueue {
     /// Waits until nothing is waiting or being written, or `limit` is over; true if all is written.
     fn wait_until_written(&self, limit: Duration) -> bool {
         let unwritten = |state: &mut State| state.writing || !state.waiting.is_empty();
-        let waited = self
-            .changed
-            .wait_timeout_while(self.lock(), limit, unwritten);
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, unwritten);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }

@@ -127,6 +127,11 @@ impl Session {
         self.lines.partial_bytes() > 0
     }
 
+    /// How many lines have arrived whole.
+    pub fn lines(&self) -> u64 {
+        self.lines.lines()
+    }
+
     /// Why the conversation has ended; `None` as long as it is open.
     pub fn ending(&self) -> Option<Ending> {
         self.ending
@@ -205,15 +210,12 @@ mod tests {
 
     #[test]
     fn commands_are_exact_and_everything_else_is_text() {
-        let input =
-            b"upper\nQUIT\n title\ntitle \r\n\xff\xfd\x06title\rquit now\n\n\xe9\nupper\na\tb";
+        let input = b"upper\nQUIT\n title\ntitle \r\n\xff\xfd\x06title\rquit now\n\n\xe9\nupper\na\tb";
         let expected = "Upper-cased: 'UPPER'\r\nUpper-cased: 'QUIT'\r\nUpper-cased: ' TITLE'\r\n\
             <switching to title case mode>\r\n\u{fffd}\u{fffd}\u{6}Title-cased: 'Title'\r\n\
             Title-cased: 'Quit Now'\r\nTitle-cased: ''\r\nTitle-cased: '\\udce9'\r\n\
             <switching to upper case mode>\r\nUpper-cased: 'A\\tB'\r\n";
-        let lines = [
-            "upper", "QUIT", " title", "title", "quit now", "", r"\udce9", r"a\tb",
-        ];
+        let lines = ["upper", "QUIT", " title", "title", "quit now", "", r"\udce9", r"a\tb"];
         for size in 1..=input.len() {
             let (answers, logged, ending) = converse(input, size, 99);
             assert_eq!(answers, expected);
@@ -227,10 +229,7 @@ mod tests {
         for size in 1..20 {
             let (answers, logged, ending) = converse(b"a\nquit\t\nb\nc", size, 99);
             assert_eq!(answers, "Upper-cased: 'A'\r\nquit\r\n");
-            assert_eq!(
-                (&logged[..], ending),
-                (&["a".to_string()][..], Some(Ending::Quit))
-            );
+            assert_eq!((&logged[..], ending), (&["a".to_string()][..], Some(Ending::Quit)));
 
             let (answers, _, ending) = converse(b"abcd\nabcde\nb\nc", size, 4);
             assert_eq!(answers, "Upper-cased: 'ABCD'\r\n");
@@ -239,10 +238,7 @@ mod tests {
         let mut session = Session::new(9);
         let (mut input, mut output) = (&b"quit\nrest"[..], Vec::new());
         for _ in 0..2 {
-            assert_eq!(
-                session.receive(&mut input, &mut output, 99, &mut |_| ()),
-                Flow::Closed
-            );
+            assert_eq!(session.receive(&mut input, &mut output, 99, &mut |_| ()), Flow::Closed);
             assert_eq!((input, &output[..]), (&b"rest"[..], &b"quit\r\n"[..]));
         }
         assert_eq!(session.end_of_input(&mut output, &mut |_| ()), Flow::Closed);

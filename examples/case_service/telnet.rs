@@ -65,10 +65,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder at the beginning of a stream.
     pub fn new() -> Self {
-        Decoder {
-            state: State::Data,
-            after_cr: false,
-        }
+        Decoder { state: State::Data, after_cr: false }
     }
 
     /// Takes bytes off the front of `input` up to and with the next piece. `None`: all was taken, and
@@ -127,9 +124,7 @@ impl Decoder {
 
     /// Takes the data up to the next FF, or up to and with the next CR or LF.
     fn take_data<'a>(&mut self, input: &mut &'a [u8]) -> Piece<'a> {
-        let stop = input
-            .iter()
-            .position(|byte| matches!(byte, b'\n' | &CR | &IAC));
+        let stop = input.iter().position(|byte| matches!(byte, b'\n' | &CR | &IAC));
         let length = match stop {
             Some(at) if input[at] == IAC => at,
             Some(at) => at + 1,
@@ -171,11 +166,7 @@ mod tests {
         let whole = decode_pieces(&[input]);
         for cut in 0..=input.len() {
             let (before, after) = input.split_at(cut);
-            assert_eq!(
-                decode_pieces(&[before, after]),
-                whole,
-                "{input:x?} cut at {cut}"
-            );
+            assert_eq!(decode_pieces(&[before, after]), whole, "{input:x?} cut at {cut}");
         }
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
         assert_eq!(decode_pieces(&bytes), whole, "{input:x?} byte by byte");
@@ -216,42 +207,23 @@ mod tests {
     #[test]
     fn requests_are_refused_except_for_the_timing_mark() {
         assert_eq!(decode(b"a\xff\xfd\x01b"), b"a[\xff\xfc\x01]b");
-        assert_eq!(
-            decode(b"\xff\xfd\x06\xff\xfb\x06"),
-            b"[\xff\xfb\x06][\xff\xfe\x06]"
-        );
+        assert_eq!(decode(b"\xff\xfd\x06\xff\xfb\x06"), b"[\xff\xfb\x06][\xff\xfe\x06]");
         assert_eq!(decode(b"a\xff\xfc\x01\xff\xfe\xffb"), b"ab");
         assert_eq!(decode(b"a\xff\xfd"), b"a", "cut off in the middle");
     }
 
     #[test]
     fn other_commands_are_dropped() {
-        assert_eq!(
-            decode(b"ab\xff\xf1cd\xff\xf2\xff\xf0\xff\xf9\r\n"),
-            b"abcd\r\n"
-        );
-        assert_eq!(
-            decode(b"junk\xff\xf4\xff\xfd\x06x"),
-            b"junk![\xff\xfb\x06]x"
-        );
-        assert_eq!(
-            decode(b"a\xff\xfa\x18\x00x\r\n\xff\xff\xf0\xff\xfd\x01\xff\xf0b"),
-            b"ab"
-        );
+        assert_eq!(decode(b"ab\xff\xf1cd\xff\xf2\xff\xf0\xff\xf9\r\n"), b"abcd\r\n");
+        assert_eq!(decode(b"junk\xff\xf4\xff\xfd\x06x"), b"junk![\xff\xfb\x06]x");
+        assert_eq!(decode(b"a\xff\xfa\x18\x00x\r\n\xff\xff\xf0\xff\xfd\x01\xff\xf0b"), b"ab");
         assert_eq!(decode(b"a\xff\xfa\x18 never ends \xff"), b"a");
     }
 
     #[test]
     fn a_nul_directly_after_a_carriage_return_is_dropped() {
-        assert_eq!(
-            decode(b"\x00a\r\x00b\r\x00\x00c\r\n\x00"),
-            b"\x00a\rb\r\x00c\r\n\x00"
-        );
-        assert_eq!(
-            decode(b"a\r\xff\xf1\x00b"),
-            b"a\rb",
-            "commands do not stand between them"
-        );
+        assert_eq!(decode(b"\x00a\r\x00b\r\x00\x00c\r\n\x00"), b"\x00a\rb\r\x00c\r\n\x00");
+        assert_eq!(decode(b"a\r\xff\xf1\x00b"), b"a\rb", "commands do not stand between them");
         assert_eq!(decode(b"a\r\xff\x00"), b"a\r\xff\x00", "an FF as data does");
     }
 }

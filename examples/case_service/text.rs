@@ -40,9 +40,7 @@ pub fn push_upper_case(line: &[u8], output: &mut Vec<u8>) {
                 false => char.to_uppercase().for_each(|upper| quoted.char(upper)),
             }
         }
-        part.invalid()
-            .iter()
-            .for_each(|&byte| quoted.lone_byte(byte));
+        part.invalid().iter().for_each(|&byte| quoted.lone_byte(byte));
     }
     quoted.close();
 }
@@ -59,11 +57,7 @@ pub fn push_title_case(line: &[u8], output: &mut Vec<u8>) {
         // A capital sigma has two small forms, chosen by the letters around it, as far as the next lone
         // byte. The standard library knows the rule, so its lower-case form of the run is asked; sigmas
         // come only from sigmas, so both have the same number of them.
-        let lowered = if run.contains('Σ') {
-            run.to_lowercase()
-        } else {
-            String::new()
-        };
+        let lowered = if run.contains('Σ') { run.to_lowercase() } else { String::new() };
         let mut small_sigmas = lowered.chars().filter(|char| matches!(char, 'σ' | 'ς'));
         for char in run.chars() {
             let small_sigma = match char {
@@ -146,9 +140,7 @@ fn escape(code: u32) -> impl Iterator<Item = u8> {
         _ => (b'U', 8),
     };
     let digit = move |place: u32| b"0123456789abcdef"[(code >> (4 * place)) as usize & 0xF];
-    [b'\\', letter]
-        .into_iter()
-        .chain((0..digits).rev().map(digit))
+    [b'\\', letter].into_iter().chain((0..digits).rev().map(digit))
 }
 
 /// Writes one text the way Python's `ascii()` shows it: in quotes, all but printable ASCII escaped.
@@ -167,12 +159,7 @@ impl<'a> Quoted<'a> {
     fn open(output: &'a mut Vec<u8>) -> Self {
         let start = output.len();
         output.push(b'\'');
-        Quoted {
-            output,
-            start,
-            has_single: false,
-            has_double: false,
-        }
+        Quoted { output, start, has_single: false, has_double: false }
     }
 
     fn char(&mut self, char: char) {
@@ -229,10 +216,7 @@ mod tests {
 
     #[test]
     fn words_begin_after_anything_that_is_not_cased() {
-        assert_eq!(
-            title("they're x86_64 3rd hELLO"),
-            r#""They'Re X86_64 3Rd Hello""#
-        );
+        assert_eq!(title("they're x86_64 3rd hELLO"), r#""They'Re X86_64 3Rd Hello""#);
         assert_eq!(title("e\u{301}a x\u{345}y"), r"'E\u0301A X\u0345y'");
         assert_eq!(title(b"ab\xffcd"), r"'Ab\udcffCd'");
     }
@@ -246,20 +230,11 @@ mod tests {
 
     #[test]
     fn a_sigma_at_the_end_of_a_word_has_its_own_form() {
-        assert_eq!(
-            title("ΟΔΥΣΣΕΥΣ"),
-            r"'\u039f\u03b4\u03c5\u03c3\u03c3\u03b5\u03c5\u03c2'"
-        );
+        assert_eq!(title("ΟΔΥΣΣΕΥΣ"), r"'\u039f\u03b4\u03c5\u03c3\u03c3\u03b5\u03c5\u03c2'");
         assert_eq!(title("ΑΣ.Α"), r"'\u0391\u03c3.\u0391'");
         // The lone byte ends the word for the sigma too, and the small sigmas come out as they went in.
-        assert_eq!(
-            title("ΑΣ\u{345}ΑςΣσ"),
-            r"'\u0391\u03c3\u0345\u03b1\u03c2\u03c3\u03c3'"
-        );
-        assert_eq!(
-            title(b"\xce\x91\xce\xa3\xff\xce\xa3\xce\xa3"),
-            r"'\u0391\u03c2\udcff\u03a3\u03c2'"
-        );
+        assert_eq!(title("ΑΣ\u{345}ΑςΣσ"), r"'\u0391\u03c3\u0345\u03b1\u03c2\u03c3\u03c3'");
+        assert_eq!(title(b"\xce\x91\xce\xa3\xff\xce\xa3\xce\xa3"), r"'\u0391\u03c2\udcff\u03a3\u03c2'");
     }
 
     /// Each word: a character, and behind it its title case, where that is neither itself nor a neighbour.
@@ -291,16 +266,8 @@ mod tests {
         }));
         assert_eq!(rows.len(), 135);
         for (letter, expected) in rows {
-            assert_eq!(
-                letter.to_titlecase().collect::<String>(),
-                expected,
-                "{letter:?}"
-            );
-            assert_ne!(
-                letter.to_uppercase().collect::<String>(),
-                expected,
-                "{letter:?}"
-            );
+            assert_eq!(letter.to_titlecase().collect::<String>(), expected, "{letter:?}");
+            assert_ne!(letter.to_uppercase().collect::<String>(), expected, "{letter:?}");
         }
     }
 
@@ -317,17 +284,12 @@ mod tests {
         ] {
             assert_eq!(upper(line), shown, "{line:?}");
         }
-        assert_eq!(
-            upper(b"a\xffb \xed\xa0\x80 \xe2\x82"),
-            r"'A\udcffB \udced\udca0\udc80 \udce2\udc82'"
-        );
+        assert_eq!(upper(b"a\xffb \xed\xa0\x80 \xe2\x82"), r"'A\udcffB \udced\udca0\udc80 \udce2\udc82'");
     }
 
     #[test]
     fn trailing_white_space_is_unicodes_and_the_separators() {
-        for space in
-            "\t\u{b}\u{c}\u{1c}\u{1f} \u{85}\u{a0}\u{1680}\u{2003}\u{2028}\u{202f}\u{3000}".chars()
-        {
+        for space in "\t\u{b}\u{c}\u{1c}\u{1f} \u{85}\u{a0}\u{1680}\u{2003}\u{2028}\u{202f}\u{3000}".chars() {
             assert_eq!(trim_end(format!(" a{space}{space}").as_bytes()), b" a");
         }
         for other in ["\u{200b}", "\u{feff}", "\u{180e}", "\0"] {
@@ -343,10 +305,7 @@ mod tests {
     fn a_log_line_can_neither_forge_nor_hide_anything() {
         let harmless = r#"it's "naïve" \ 漢字 e\u0301 😀"#.replace(r"\u0301", "\u{301}");
         assert_eq!(for_log(harmless.as_bytes()), harmless);
-        assert_eq!(
-            for_log(b"\t\x1b[31m\x7f\xc2\x9b\xff"),
-            r"\t\x1b[31m\x7f\x9b\udcff"
-        );
+        assert_eq!(for_log(b"\t\x1b[31m\x7f\xc2\x9b\xff"), r"\t\x1b[31m\x7f\x9b\udcff");
         let hidden = "\u{2028}\u{202e}\u{200d}\u{2066}\u{feff}\u{ad}\u{e0041}\u{1d173}";
         let escapes = r"\u2028\u202e\u200d\u2066\ufeff\xad\U000e0041\U0001d173";
         assert_eq!(for_log(hidden.as_bytes()), escapes);

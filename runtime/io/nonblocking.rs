@@ -147,6 +147,20 @@ impl Registration {
         result
     }
 
+    /// [`try_call`](Registration::try_call) for a transfer of up to `len` bytes on a stream socket.
+    pub(crate) fn try_transfer(
+        &self,
+        direction: Direction,
+        len: usize,
+        call: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let count = self.try_call(direction, call)?;
+        if 0 < count && count < len {
+            self.current()?.reactor.borrow_mut().set_short(self.key, direction);
+        }
+        Ok(count)
+    }
+
     /// What a task says that waits for this descriptor.
     pub(crate) fn reason(&self, direction: Direction) -> WaitReason {
         match direction {

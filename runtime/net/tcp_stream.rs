@@ -198,7 +198,8 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing has; else as [`read`](TcpStream::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read_with(|mut socket| socket.read(buffer))
+        let (mut socket, len) = (self.socket.get_ref(), buffer.len());
+        self.socket.registration().try_transfer(Direction::Read, len, || socket.read(buffer))
     }
 
     /// Writes what fits, now.
@@ -206,7 +207,8 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing fits; else as [`write`](TcpStream::write).
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.try_write_with(|mut socket| socket.write(bytes))
+        let mut socket = self.socket.get_ref();
+        self.socket.registration().try_transfer(Direction::Write, bytes.len(), || socket.write(bytes))
     }
 
     /// A read by shared reference.

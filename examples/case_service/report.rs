@@ -1,0 +1,77 @@
+//! What the case servers say, to their log and to whoever started them: one place for the words.
+//!
+//! The lines about clients and the announcements are part of the service; whatever a client sent is
+//! made fit to be printed before it gets here.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::options::connection_limit;
+use super::output::now_as_ctime;
+
+/// The server is there.
+pub fn say_up(host: &str, port: u16) {
+    log::info!("Server up, running, and waiting for call on {host} {port}");
+}
+
+/// The loop turns.
+pub fn announce() {
+    log::info!("The event loop is still running at: {}", now_as_ctime());
+}
+
+/// How many connections to serve at a time; says so if it is less than asked for.
+pub fn connection_limit_said(asked: usize) -> usize {
+    let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
+    let limit = connection_limit(asked, descriptors);
+    if limit < asked {
+        log::warn!(
+            "serving at most {limit} connections at a time, not {asked}: the limit of open files \
+             is {descriptors} (ulimit -n raises it)"
+        );
+    }
+    limit
+}
+
+/// What to tell a person about an address that cannot be listened at.
+pub fn cannot_listen(error: io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another --port (0: any)",
+        io::ErrorKind::PermissionDenied => "choose a --port above 1023",
+        io::ErrorKind::AddrNotAvailable => "choose a --host that is an address of this machine",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}; {remedy}"))
+}
+
+/// A client's visit: its coming is logged when this is made, its going, in whatever manner, when it is
+/// dropped.
+#[derive(Debug)]
+pub struct Guest {
+    /// The client's address as it is shown.
+    address: String,
+}
+
+impl Guest {
+    /// A client has come.
+    pub fn welcome(peer: SocketAddr) -> Guest {
+        let address = format!("('{}', {})", peer.ip(), peer.port());
+        log::info!("Received connection from {address}");
+        Guest { address }
+    }
+
+    /// The client has said a line, which is printable by now.
+    pub fn said(&self, line: &str) {
+        log::info!("{} --> {line}", self.address);
+    }
+
+    /// Why the server ends the visit.
+    pub fn sent_away(&self, reason: &dyn std::fmt::Display) {
+        log::debug!("{} sent away: {reason}", self.address);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        log::info!("{} quit", self.address);
+    }
+}

@@ -1,0 +1,231 @@
+//! The case service on async tasks: one task per client, on one thread.
+//!
+//! ```text
+//! cargo run --release --example caser            then, elsewhere:  telnet 127.0.0.1 9600
+//! ```
+//!
+//! Type a line and it comes back in upper case; type `title` for title case, `upper` to go back,
+//! `quit` to leave. Here you see who comes and goes, what they say, and every 15 seconds that the
+//! loop is still running. Ctrl-C lets everyone finish, within 5 seconds; a second one does not.
+//!
+//! The business logic is in `case_service/`. This file only carries bytes, and watches the time;
+//! `caser_callbacks.rs` does the same without tasks.
+
+mod case_service;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::pin::{Pin, pin};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use case_service::options::Options;
+use case_service::report::{self, Guest};
+use case_service::session::{Ending, Flow, Session};
+use case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES, output};
+use greenroom::net::{Connection, Drain, Server, TcpListener, TcpStream};
+use greenroom::signal::{INTERRUPT, Signal, TERMINATE};
+
+fn main() -> ExitCode {
+    let options = Options::from_args("caser");
+    output::init();
+    let result = greenroom::Runtime::new().and_then(|runtime| runtime.block_on(serve(options)));
+    output::finish();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("caser: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The server, from its first line to its last.
+async fn serve(options: Options) -> io::Result<()> {
+    let address = (options.host.as_str(), options.port);
+    let listener = TcpListener::bind(address).await.map_err(report::cannot_listen)?;
+    report::say_up(&options.host, listener.local_addr()?.port());
+    let limit = report::connection_limit_said(options.max_connections);
+    greenroom::call_periodic(Duration::from_secs(1), options.announce_every, report::announce);
+
+    let mut stop = StopSignals { interrupt: Signal::new(INTERRUPT)?, terminate: Signal::new(TERMINATE)? };
+    let until = async {
+        stop.next().await;
+        greenroom::spawn_named("second signal", async move {
+            stop.next().await;
+            output::finish();
+            std::process::exit(1);
+        })
+        .detach();
+    };
+    let server = Server::new(listener).max_connections(limit).drain_within(case_service::DRAIN_WITHIN);
+    let options = Rc::new(options);
+    server.run(until, |connection| converse(connection, options.clone())).await?;
+    Ok(())
+}
+
+/// The two ways to be asked to end.
+struct StopSignals {
+    /// Ctrl-C.
+    interrupt: Signal,
+    /// kill(1).
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Waits until one of them comes.
+    async fn next(&mut self) {
+        poll_fn(|context| {
+            let interrupted = self.interrupt.poll_recv(context).is_ready();
+            let terminated = self.terminate.poll_recv(context).is_ready();
+            if interrupted || terminated { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// One client's visit.
+async fn converse(connection: Connection, options: Rc<Options>) {
+    let guest = Guest::welcome(connection.peer);
+    let mut conversation = Conversation {
+        stream: &connection.stream,
+        session: Session::new(options.max_line),
+        patience: options.idle_timeout,
+        deadline: greenroom::now() + options.idle_timeout,
+    };
+    match conversation.run(&connection.drain, &guest).await {
+        Ok(End::ClientGone) => {}
+        Ok(end) => {
+            guest.sent_away(&end);
+            linger(&connection.stream).await;
+        }
+        Err(error) => guest.sent_away(&error),
+    }
+}
+
+/// Why a conversation is over.
+enum End {
+    /// The client has sent its last byte.
+    ClientGone,
+    /// The client has sent nothing, or no whole line, for too long.
+    Silence,
+    /// The server shall end.
+    Drain,
+    /// By the rules of the conversation.
+    Rule(Ending),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::ClientGone => f.write_str("the client has gone"),
+            End::Silence => f.write_str("the client was silent for too long"),
+            End::Drain => f.write_str("the server shall end"),
+            End::Rule(ending) => ending.fmt(f),
+        }
+    }
+}
+
+/// What one client and the server are to each other.
+struct Conversation<'a> {
+    /// The connection.
+    stream: &'a TcpStream,
+    /// What was said, and what that means.
+    session: Session,
+    /// How long to wait for a client at most.
+    patience: Duration,
+    /// When the patience is over.
+    deadline: Instant,
+}
+
+impl Conversation<'_> {
+    /// Answers until somebody wants to end; says why.
+    async fn run(&mut self, drain: &Drain, guest: &Guest) -> io::Result<End> {
+        self.send(Session::greeting()).await?;
+        loop {
+            if let Some(end) = self.wait_for_input(drain).await? {
+                return Ok(end);
+            }
+            // Made anew each time: a client that is silent costs no buffer.
+            let mut buffer = vec![0; READ_BYTES];
+            let count = match self.stream.try_read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                result => result?,
+            };
+            if count == 0 {
+                let mut output = Vec::new();
+                self.session.end_of_input(&mut output, &mut |line| guest.said(line));
+                self.send(&output).await?;
+                return Ok(self.session.ending().map_or(End::ClientGone, End::Rule));
+            }
+            self.answer(&buffer[..count], guest).await?;
+            if let Some(ending) = self.session.ending() {
+                return Ok(End::Rule(ending));
+            }
+        }
+    }
+
+    /// Answers what has come, in portions.
+    async fn answer(&mut self, mut input: &[u8], guest: &Guest) -> io::Result<()> {
+        let (lines, was_under_way) = (self.session.lines(), self.session.line_under_way());
+        let mut flow = Flow::Open;
+        while flow == Flow::Open && !input.is_empty() {
+            let mut output = Vec::new();
+            flow = self.session.receive(&mut input, &mut output, OUTPUT_BYTES, &mut |line| guest.said(line));
+            self.send(&output).await?;
+        }
+        let line_began = self.session.line_under_way() && !was_under_way;
+        if line_began || self.session.lines() != lines {
+            self.deadline = greenroom::now() + self.patience;
+        }
+        Ok(())
+    }
+
+    /// Sends it all, as long as the client takes some of it now and then.
+    async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = greenroom::timeout(self.patience, self.stream.write(bytes)).await??;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Waits for the client to send something or to go; if that shall not be waited for, says why.
+    async fn wait_for_input(&self, drain: &Drain) -> io::Result<Option<End>> {
+        let mut readable = pin!(self.stream.readable());
+        let mut sleep = greenroom::sleep_until(self.deadline);
+        poll_fn(|context| {
+            if drain.poll_order(context).is_ready() {
+                return Poll::Ready(Ok(Some(End::Drain)));
+            }
+            if let Poll::Ready(result) = readable.as_mut().poll(context) {
+                return Poll::Ready(result.map(|()| None));
+            }
+            Pin::new(&mut sleep).poll(context).map(|()| Ok(Some(End::Silence)))
+        })
+        .await
+    }
+}
+
+/// Says goodbye: closing with unread input would reset the connection, and what we said last
+/// might never arrive. So we close our side, and listen for a moment without an ear for it.
+async fn linger(stream: &TcpStream) {
+    let listen = async {
+        stream.shutdown(Shutdown::Write)?;
+        let mut buffer = vec![0; READ_BYTES];
+        let mut heard = 0;
+        while heard < LINGER_BYTES {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                count => heard += count,
+            }
+        }
+        io::Result::Ok(())
+    };
+    // However it ends, the conversation is over.
+    drop(greenroom::timeout(LINGER_TIME, listen).await);
+}
