@@ -89,7 +89,7 @@ impl StopSignals {
 }
 
 /// One client's visit.
-async fn converse(connection: Connection, options: Rc<Options>) {
+async fn converse(mut connection: Connection, options: Rc<Options>) {
     let guest = Guest::welcome(connection.peer);
     let mut conversation = Conversation {
         stream: &connection.stream,
@@ -97,7 +97,7 @@ async fn converse(connection: Connection, options: Rc<Options>) {
         patience: options.idle_timeout,
         deadline: greenroom::now() + options.idle_timeout,
     };
-    match conversation.run(&connection.drain, &guest).await {
+    match conversation.run(&mut connection.drain, &guest).await {
         Ok(End::ClientGone) => {}
         Ok(end) => {
             guest.sent_away(&end);
@@ -144,7 +144,7 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     /// Answers until somebody wants to end; says why.
-    async fn run(&mut self, drain: &Drain, guest: &Guest) -> io::Result<End> {
+    async fn run(&mut self, drain: &mut Drain, guest: &Guest) -> io::Result<End> {
         self.send(Session::greeting()).await?;
         loop {
             if let Some(end) = self.wait_for_input(drain).await? {
@@ -195,7 +195,7 @@ impl Conversation<'_> {
     }
 
     /// Waits for the client to send something or to go; if that shall not be waited for, says why.
-    async fn wait_for_input(&self, drain: &Drain) -> io::Result<Option<End>> {
+    async fn wait_for_input(&self, drain: &mut Drain) -> io::Result<Option<End>> {
         let mut readable = pin!(self.stream.readable());
         let mut sleep = greenroom::sleep_until(self.deadline);
         poll_fn(|context| {

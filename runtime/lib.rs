@@ -44,9 +44,10 @@ mod task;
 // The loop.
 mod executor;
 
-// Waiting for a turn, and for time.
+// Waiting for a turn, for time, for each other.
 mod future;
 mod time;
+mod waiters;
 
 // Waiting for the world.
 pub mod io;

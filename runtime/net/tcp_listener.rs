@@ -1,6 +1,6 @@
 //! A listening socket.
 //!
-//! Read next: `server.rs`.
+//! Read next: `drain.rs`.
 
 use std::future::poll_fn;
 use std::io;

@@ -1,6 +1,6 @@
 //! A beat to await: tick, tick, tick.
 //!
-//! Read next: `io/nonblocking.rs`.
+//! Read next: `waiters.rs`.
 
 use std::future::poll_fn;
 use std::pin::Pin;
