@@ -131,7 +131,8 @@ mod on_bad_files {
     #[test]
     fn comments_and_literals_are_no_code() {
         let text = r##"a /* b /* c */ "d */ "e\"" '"' 'f' &'g h '\'' r#"i " j"# b"k" "" l // m"##;
-        let words: Vec<&str> = code::tokens(&code::code_of(text)).iter().map(|token| token.text).collect();
+        let code = code::code_of(text);
+        let words: Vec<&str> = code::tokens(&code).iter().map(|token| token.text).collect();
         let words = words.into_iter().filter(|word| code::is_word(word)).collect::<String>();
         assert_eq!(words, "aghrbl");
         let lines = code::code_of("a\n\"b\nc\"\n/* d\ne */ f");

@@ -31,7 +31,7 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> bool {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// What a list of whole seconds since `start` looks like.
+/// How many seconds have passed since `start`: a whole number.
 fn seconds_since(start: Instant) -> u64 {
     let since = now() - start;
     assert_eq!(since.subsec_nanos(), 0, "virtual time is exact");
@@ -47,8 +47,6 @@ fn hours_pass_in_milliseconds_and_end_at_exact_instants() {
         assert_eq!(now() - start, HOUR);
         sleep_until(start + 3 * HOUR).await;
         assert_eq!(now() - start, 3 * HOUR);
-        sleep(Duration::from_nanos(1)).await;
-        assert_eq!(now() - start, 3 * HOUR + Duration::from_nanos(1));
     });
     assert!(real.elapsed() < SECOND, "three virtual hours took {:?}", real.elapsed());
 }
@@ -83,7 +81,8 @@ fn the_longest_sleep_is_never_and_overflows_nothing() {
         assert!(never.when().unwrap() > start + 1000 * HOUR);
         never.cancel();
     });
-    let Err(BlockOnError::Stalled(stalled)) = runtime.try_block_on(sleep(Duration::MAX)) else {
+    let Err(BlockOnError::Stalled(stalled)) = runtime.try_block_on(async { sleep(Duration::MAX).await })
+    else {
         panic!("a sleep for ever is a stall");
     };
     assert_eq!(stalled.tasks[0].reason, WaitReason::Sleep { until: Duration::MAX });
@@ -390,7 +389,6 @@ fn time_outside_of_a_loop_is_refused_in_words() {
         text.unwrap_or_else(|| payload.downcast_ref::<&str>().unwrap().to_string())
     };
     assert!(message(|| drop(sleep(SECOND))).starts_with("sleep: no loop on this thread"));
-    assert!(message(|| drop(interval(SECOND))).starts_with("interval: no loop on this thread"));
     assert!(message(|| drop(timeout(SECOND, async {}))).contains("no loop on this thread"));
     let stranger = message(|| {
         let mut sleep = virtual_runtime().enter(|| sleep(SECOND));

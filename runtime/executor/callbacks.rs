@@ -164,12 +164,12 @@ pub fn add_writer(fd: &impl AsRawFd, f: impl FnMut() + 'static) -> io::Result<()
 
 /// Takes the reader of `fd` away; says whether there was one.
 pub fn remove_reader(fd: &impl AsRawFd) -> bool {
-    try_current("remove_reader").is_ok_and(|current| current.unwatch(fd.as_raw_fd(), Direction::Read))
+    try_current("remove_reader").is_ok_and(|current| current.unwatch(fd.as_raw_fd(), Direction::Read, true))
 }
 
 /// Takes the writer of `fd` away; says whether there was one.
 pub fn remove_writer(fd: &impl AsRawFd) -> bool {
-    try_current("remove_writer").is_ok_and(|current| current.unwatch(fd.as_raw_fd(), Direction::Write))
+    try_current("remove_writer").is_ok_and(|current| current.unwatch(fd.as_raw_fd(), Direction::Write, true))
 }
 
 /// Ends [`Runtime::run`](crate::Runtime::run) after the turn that is under way.
@@ -273,7 +273,7 @@ impl LocalLoop {
             Schedule::Watch(fd, direction) => {
                 if let Err(error) = self.arm(fd, direction, key) {
                     log::error!("stopped watching fd {fd}, which was closed while watched: {error}");
-                    self.unwatch(fd, direction);
+                    self.unwatch(fd, direction, false);
                 }
             }
         }
@@ -287,8 +287,8 @@ impl LocalLoop {
         f: Box<dyn FnMut()>,
         location: &'static Location<'static>,
     ) -> io::Result<()> {
-        self.unwatch(fd, direction);
         self.forget_if_stale(fd);
+        self.unwatch(fd, direction, true);
         if !self.watches.borrow().contains_key(&fd) {
             let source =
                 self.reactor.borrow_mut().register(fd).map_err(|error| {
@@ -309,8 +309,8 @@ impl LocalLoop {
     fn forget_if_stale(&self, fd: RawFd) {
         let source = self.watches.borrow().get(&fd).map(|watch| watch.source);
         if source.is_some_and(|source| self.reactor.borrow_mut().rearm(source).is_err()) {
-            self.unwatch(fd, Direction::Read);
-            self.unwatch(fd, Direction::Write);
+            self.unwatch(fd, Direction::Read, false);
+            self.unwatch(fd, Direction::Write, false);
         }
     }
 
@@ -324,8 +324,9 @@ impl LocalLoop {
         reactor.rearm(source)
     }
 
-    /// Removes a descriptor's callback of one direction, and the descriptor with its last one.
-    fn unwatch(&self, fd: RawFd, direction: Direction) -> bool {
+    /// Removes a descriptor's callback of one direction, and with its last one the descriptor, which
+    /// epoll has forgotten if it is not open any more. Says whether there was such a callback.
+    fn unwatch(&self, fd: RawFd, direction: Direction, is_open: bool) -> bool {
         let mut watches = self.watches.borrow_mut();
         let Some(watch) = watches.get_mut(&fd) else {
             return false;
@@ -341,8 +342,10 @@ impl LocalLoop {
         drop(watches);
         let mut reactor = self.reactor.borrow_mut();
         reactor.stop_waiting(source, direction, &Target::Callback(key));
-        if is_unused {
-            reactor.deregister(source);
+        match (is_unused, is_open) {
+            (true, true) => drop(reactor.deregister(source)),
+            (true, false) => drop(reactor.forget(source)),
+            (false, _) => {}
         }
         drop(reactor);
         drop(self.remove_callback(key));

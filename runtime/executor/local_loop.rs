@@ -9,7 +9,7 @@
 //! Read next: `callbacks.rs`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
@@ -63,6 +63,8 @@ pub(crate) struct LocalLoop {
     pub(crate) watches: RefCell<HashMap<RawFd, Watch>>,
     /// What shuffles the generations; `None` is first come, first served.
     pub(crate) shuffle: Option<RefCell<Rng>>,
+    /// An empty run queue: where the next generation gathers while one runs.
+    pub(crate) spare: RefCell<VecDeque<Ready>>,
     /// Who hears the events.
     observer: Option<Box<dyn Observer>>,
     /// How many turns there were.
@@ -107,6 +109,7 @@ impl LocalLoop {
                 Order::Fifo => None,
                 Order::Shuffled(seed) => Some(RefCell::new(Rng::new(seed))),
             },
+            spare: RefCell::new(VecDeque::new()),
             observer,
             turns: Cell::new(0),
             ran_since_look: Cell::new(0),

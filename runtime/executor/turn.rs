@@ -12,7 +12,6 @@
 //!
 //! Read next: `spawn.rs`.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::local_loop::{LocalLoop, Target};
@@ -59,7 +58,7 @@ impl LocalLoop {
     /// Step 1. What these make ready waits for the next turn, so nothing starves.
     fn run_generation(&self) -> usize {
         self.turns.set(self.turns.get() + 1);
-        let mut generation: VecDeque<Ready> = self.here.ready.take();
+        let mut generation = self.here.ready.replace(self.spare.take());
         let count = generation.len();
         let turn = self.turns.get();
         self.announce(|| Event::TurnStarted { turn, ready: count });
@@ -82,16 +81,9 @@ impl LocalLoop {
                 Ready::Callback(key) => self.run_callback(key),
             }
         }
-        self.reuse(generation);
+        // The two queues change places each turn, so neither is allocated again.
+        self.spare.replace(generation);
         count
-    }
-
-    /// Keeps the memory of a generation that is done, if nothing is queued yet.
-    fn reuse(&self, empty: VecDeque<Ready>) {
-        let mut ready = self.here.ready.borrow_mut();
-        if ready.is_empty() {
-            *ready = empty;
-        }
     }
 
     /// Whether this turn does steps 2 to 5.

@@ -114,6 +114,21 @@ pub(crate) fn spend_io() -> bool {
     .unwrap_or(true)
 }
 
+impl Drop for Here {
+    /// Shutting down has ended every task. One that is left all the same (its destructor spawned
+    /// the next, and so on) is leaked: a waker far from home may hold the last reference, and no
+    /// other thread may drop a future.
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut();
+        for key in tasks.keys() {
+            if let Some(task) = tasks.remove(key) {
+                log::error!("{} never ended and is leaked", *task);
+                std::mem::forget(task);
+            }
+        }
+    }
+}
+
 impl Here {
     /// A loop without tasks.
     pub(crate) fn new(home: Arc<Home>, clock: Clock) -> Here {
