@@ -1,51 +1,68 @@
 //! Deliberate faults, so that the models can show that they would notice.
 //!
-//! Each model of `tests/loom/` runs twice: as the code is, and with one fault switched on, where
-//! the model must fail. Outside of loom builds [`is_on`] is a constant `false`.
+//! Each model of `tests/loom/` runs as the code is, and again with a fault switched on, where it
+//! must fail. Outside of loom builds [`is_on`] is a constant `false`.
+
+pub(crate) use switch::*;
 
 /// One way to break what crosses threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// A sender leaves mail at a sleeping home and does not wake it.
     PostWithoutNotify,
+    /// Everyone who leaves mail at a sleeping home wakes it, not only the first.
+    NotifyEveryPost,
     /// The home goes to sleep without looking whether mail has come.
     ParkWithoutLooking,
+    /// Mail is left at a loop that is gone, where nobody will ever read it.
+    PostToClosedBox,
     /// A waker that finds the "in the inbox" mark set only looks at it: what it wrote before may
     /// stay unseen by the poll that it asked for.
     WakeWithoutRelease,
+    /// The home clears that mark without having seen what those who set it did before.
+    UnmarkWithoutAcquire,
+    /// A task is called finished without making visible that its future is gone.
+    FinishWithoutRelease,
     /// The last reference frees the task without having seen what the others did before.
     FreeWithoutAcquire,
     /// The result of a remote task is announced before it is there.
     AnnounceBeforeResult,
+    /// A remote task that will never have a result goes without saying so.
+    DropWithoutResult,
+    /// The last `Handle` goes and does not tell the home, which may have waited for it alone.
+    LeaveWithoutWord,
 }
 
-/// Whether `fault` is switched on.
 #[cfg(not(loom))]
-#[inline(always)]
-pub(crate) const fn is_on(_fault: Fault) -> bool {
-    false
+mod switch {
+    /// Whether `fault` is switched on.
+    #[inline(always)]
+    pub(crate) const fn is_on(_fault: super::Fault) -> bool {
+        false
+    }
 }
 
 #[cfg(loom)]
-pub(crate) use switched::{is_on, with};
-
-#[cfg(loom)]
-mod switched {
+mod switch {
     use super::Fault;
-    use std::sync::Mutex;
+    use std::cell::Cell;
 
-    /// The one fault that is on, outside of what loom sees.
-    static ON: Mutex<Option<Fault>> = Mutex::new(None);
+    thread_local! {
+        /// The fault that is on in the models of this thread: loom's threads all run on the one
+        /// that explores them, so that tests do not disturb each other.
+        static ON: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
 
     /// Whether `fault` is switched on.
     pub(crate) fn is_on(fault: Fault) -> bool {
-        *ON.lock().unwrap_or_else(|poison| poison.into_inner()) == Some(fault)
+        ON.get() == Some(fault)
     }
 
-    /// Runs `model` with `fault` on.
-    pub(crate) fn with(fault: Fault, model: impl FnOnce()) {
-        *ON.lock().unwrap_or_else(|poison| poison.into_inner()) = Some(fault);
-        model();
-        *ON.lock().unwrap_or_else(|poison| poison.into_inner()) = None;
+    /// Runs `model`, which must not panic, with `fault` on.
+    pub(crate) fn with<R>(fault: Fault, model: impl FnOnce() -> R) -> R {
+        ON.set(Some(fault));
+        let result = model();
+        ON.set(None);
+        result
     }
 }

@@ -62,17 +62,17 @@ impl<M> Inbox<M> {
     /// From any thread: leaves a letter.
     pub(crate) fn post(&self, letter: M) -> Posted<M> {
         let mut inside = self.lock();
-        if inside.closed {
+        if inside.closed && !fault::is_on(Fault::PostToClosedBox) {
             drop(inside);
             return Posted::Closed(letter);
         }
         inside.letters.push(letter);
         self.has_mail.store(true, Ordering::Release);
-        if std::mem::take(&mut inside.parked) && !fault::is_on(Fault::PostWithoutNotify) {
-            Posted::WakeHome
-        } else {
-            Posted::Delivered
+        if !inside.parked || fault::is_on(Fault::PostWithoutNotify) {
+            return Posted::Delivered;
         }
+        inside.parked = fault::is_on(Fault::NotifyEveryPost);
+        Posted::WakeHome
     }
 
     /// At home: moves all letters to `taken`, which is empty.

@@ -18,9 +18,33 @@
 //! # Where to start
 //!
 //! To *use* it: [`Runtime`], [`spawn`], [`sleep`], [`net`], and the examples, above all
-//! `examples/caser.rs`. To *read* it: this file is the table of contents. Each file uses only files
-//! that stand before it in this order, so it can be read from the front to the back, and each ends
-//! its head with what to read next. `NOTES.md` is the companion, chapter by chapter.
+//! `examples/caser.rs`.
+//!
+//! To *read* it: begin with `task/state.rs`, the life of a task on one page, then
+//! `executor/turn.rs`, the loop on one screen; or begin at the beginning. This is the table of
+//! contents, in reading order. Each file uses only files before it, and its head says what to read
+//! next. `NOTES.md` is the companion, chapter by chapter.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `atomic.rs`, `fault.rs` | what crosses threads, exchangeable for a model checker's, and ways to break it |
+//! | `table.rs` | keys that never hit a stranger |
+//! | `id.rs` | who waits, and for what: [`TaskId`], [`WaitReason`] |
+//! | `rng.rs` | chance as a value: [`Rng`] |
+//! | `clock.rs` | one monotonic clock, real or virtual |
+//! | `observer.rs` | what the loop tells about itself: [`Event`], [`Observer`] |
+//! | `timer_heap.rs` | what is due, and when |
+//! | `reactor.rs` | what is ready: epoll, by way of mio |
+//! | `inbox.rs` | the only door for other threads |
+//! | `task/` | a future with its memory, its states, its waker, and its [`JoinHandle`] |
+//! | `executor/` | the loop: its parts, callbacks, one turn, stalls, `block_on`, [`Handle`], the end |
+//! | `future.rs` | waiting for a turn: [`yield_now`] |
+//! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
+//! | `waiters.rs` | waiting for each other |
+//! | `io/` | any descriptor ([`io::Nonblocking`]) and lines |
+//! | `net/` | TCP and the server helper |
+//! | `signal.rs` | signals as a stream |
+//! | `runtime.rs` | the whole: [`Runtime`], [`Builder`] |
 
 // Tools that cross threads, exchangeable for those of a model checker.
 mod atomic;
@@ -57,6 +81,11 @@ pub mod signal;
 // The whole.
 mod runtime;
 
+// What crosses threads, under a model checker.
+#[cfg(all(test, loom))]
+#[path = "../tests/loom/models.rs"]
+mod loom_models;
+
 pub use executor::block_on::BlockOnError;
 pub use executor::callbacks::{
     CallHandle, add_reader, add_writer, call_at, call_later, call_periodic, call_soon, remove_reader,
@@ -70,10 +99,15 @@ pub use executor::stall::{Stalled, TaskInfo};
 pub use executor::turn::Turn;
 pub use future::{YieldNow, yield_now};
 pub use id::{TaskId, WaitReason};
-pub use observer::{Ending, Event, Observer, Recorder, Tracer};
+pub use observer::{Ending, Event, Observer, Recorder, SlowPolls, Tracer};
 pub use rng::Rng;
 pub use runtime::{Builder, Runtime};
 pub use signal::ctrl_c;
 pub use task::error::JoinError;
 pub use task::join::{Cancel, JoinHandle};
 pub use time::{Elapsed, Interval, MissedTicks, Sleep, interval, sleep, sleep_until, timeout};
+
+/// The examples of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,11 +10,11 @@
 //!
 //! Read next: `timer_heap.rs`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::id::{TaskId, WaitReason};
 
@@ -51,6 +51,8 @@ pub enum Event<'a> {
         task: TaskId,
         /// The first thing it waits for.
         reason: WaitReason,
+        /// How many things it waits for besides.
+        more: usize,
     },
     /// Step 1: the task has come back and wants to run again.
     Yielded {
@@ -116,7 +118,10 @@ impl fmt::Display for Event<'_> {
                 write!(f, "  spawned {task}{} at {location}", named(name))
             }
             Event::PollStarted { task, name } => write!(f, "  1 runs {task}{}", named(name)),
-            Event::Parked { task, reason } => write!(f, "  1 {task} waits: {reason}"),
+            Event::Parked { task, reason, more: 0 } => write!(f, "  1 {task} waits: {reason}"),
+            Event::Parked { task, reason, more } => {
+                write!(f, "  1 {task} waits: {reason} (and {more} more)")
+            }
             Event::Yielded { task } => write!(f, "  1 {task} wants another turn"),
             Event::Finished { task, how } => write!(f, "  1 {task} is over: {how:?}"),
             Event::CallbackStarted { location } => write!(f, "  1 calls back {location}"),
@@ -146,6 +151,38 @@ pub struct Tracer;
 impl Observer for Tracer {
     fn observe(&self, at: Duration, event: &Event<'_>) {
         log::trace!(target: "greenroom", "{:>12.6} {event}", at.as_secs_f64());
+    }
+}
+
+/// Warns, in the log, of each poll that kept the loop longer than it should.
+#[derive(Debug)]
+pub struct SlowPolls {
+    /// How long a poll may take.
+    threshold: Duration,
+    /// When the poll that is under way began, and whose it is.
+    started: Cell<Option<(Instant, TaskId)>>,
+}
+
+impl SlowPolls {
+    /// Warns of polls that take longer than `threshold`, in real time.
+    pub fn new(threshold: Duration) -> SlowPolls {
+        SlowPolls { threshold, started: Cell::new(None) }
+    }
+}
+
+impl Observer for SlowPolls {
+    fn observe(&self, _at: Duration, event: &Event<'_>) {
+        match event {
+            Event::PollStarted { task, .. } => self.started.set(Some((Instant::now(), *task))),
+            Event::Parked { .. } | Event::Yielded { .. } | Event::Finished { .. } => {
+                if let Some((started, task)) = self.started.take()
+                    && started.elapsed() > self.threshold
+                {
+                    log::warn!("{task} kept the loop for {:?} in one poll", started.elapsed());
+                }
+            }
+            _ => {}
+        }
     }
 }
 

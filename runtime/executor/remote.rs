@@ -119,7 +119,8 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.home.handles.fetch_sub(1, Ordering::Release) == 1 {
+        let was_last = self.home.handles.fetch_sub(1, Ordering::Release) == 1;
+        if was_last && !fault::is_on(Fault::LeaveWithoutWord) {
             // The loop may be asleep because we might still have come; let it think again.
             drop(self.home.post(Mail::Run(Box::new(|| ()))));
         }
@@ -172,9 +173,9 @@ impl<T> Packet<T> {
 
     /// Puts the result in and tells whoever waits. Only the first result counts.
     pub(crate) fn deliver(&self, result: Result<T, JoinError>) {
-        let announce_first = fault::is_on(Fault::AnnounceBeforeResult);
-        if announce_first {
-            self.arrived.notify_all();
+        if fault::is_on(Fault::AnnounceBeforeResult) {
+            let waker = self.lock().waker.take();
+            self.announce(waker);
         }
         let mut slot = self.lock();
         if slot.done {
@@ -184,10 +185,15 @@ impl<T> Packet<T> {
         slot.result = Some(result);
         let (waker, task) = (slot.waker.take(), slot.task.take());
         drop(slot);
-        if !announce_first {
-            self.arrived.notify_all();
-        }
         drop(task);
+        if !fault::is_on(Fault::AnnounceBeforeResult) {
+            self.announce(waker);
+        }
+    }
+
+    /// Wakes whoever waits in `wait` or `poll`.
+    fn announce(&self, waker: Option<Waker>) {
+        self.arrived.notify_all();
         if let Some(waker) = waker {
             guard("a waker", || waker.wake());
         }
@@ -223,6 +229,9 @@ pub(crate) struct PacketSender<T>(pub(crate) Arc<Packet<T>>);
 
 impl<T> Drop for PacketSender<T> {
     fn drop(&mut self) {
+        if fault::is_on(Fault::DropWithoutResult) {
+            return;
+        }
         let task = self.0.lock().task.as_ref().map(|task| task.id);
         self.0.deliver(Err(task.map_or(JoinError::loop_gone(), JoinError::cancelled)));
     }

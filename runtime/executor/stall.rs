@@ -80,8 +80,8 @@ impl LocalLoop {
         let stalled = !self.has_ready()
             && self.timers.borrow().next_deadline().is_none_or(|at| at == Moment::NEVER)
             && self.nothing_can_happen();
-        if stalled {
-            let tasks = self.here.tasks.borrow().len();
+        let tasks = self.here.tasks.borrow().len();
+        if stalled && tasks > 0 {
             self.announce(|| Event::Stalled { tasks });
         }
         stalled
@@ -119,7 +119,7 @@ impl LocalLoop {
             name: task.name().map(str::to_string),
             location: task.location,
             reason: task.reason.get(),
-            more_reasons: usize::from(task.reasons.get()).saturating_sub(1),
+            more_reasons: task.more_reasons(),
             waited: now.since(task.since.get()),
         };
         self.here.tasks.borrow().iter().map(|(_, task)| info(task)).collect()

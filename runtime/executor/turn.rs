@@ -73,7 +73,7 @@ impl LocalLoop {
                     };
                     let (task, end) = run_task(&self.here, task, before);
                     self.announce(|| match end {
-                        TurnEnd::Parked(reason) => Event::Parked { task, reason },
+                        TurnEnd::Parked(reason, more) => Event::Parked { task, reason, more },
                         TurnEnd::Requeued => Event::Yielded { task },
                         TurnEnd::Finished(how) => Event::Finished { task, how },
                     });

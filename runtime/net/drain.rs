@@ -4,10 +4,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::executor::spawn::spawn;
+use crate::executor::local_loop::expect_current;
 use crate::id::WaitReason;
 use crate::table::{Key, Table};
 use crate::task::join::JoinHandle;
@@ -92,14 +93,19 @@ impl Crowd {
         self.members.borrow().len()
     }
 
-    /// Runs a task for one more.
-    pub(crate) fn admit(self: &Rc<Self>, serve: impl Future<Output = ()> + 'static) {
+    /// Runs a task for one more; `location` is where the server was started.
+    pub(crate) fn admit(
+        self: &Rc<Self>,
+        serve: impl Future<Output = ()> + 'static,
+        location: &'static Location<'static>,
+    ) {
         let key = Rc::new(Cell::new(None));
         let member = Member { crowd: self.clone(), key: key.clone() };
-        let handle = spawn(async move {
+        let connection = async move {
             let _member = member;
             serve.await;
-        });
+        };
+        let handle = expect_current("Server::run").spawn(connection, None, location);
         key.set(Some(self.members.borrow_mut().insert(handle)));
     }
 

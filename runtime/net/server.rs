@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -86,7 +87,26 @@ impl Server {
     ///
     /// # Cancel safety
     /// Dropping it closes the listener; the connections go on.
-    pub async fn run<F, Fut>(self, until: impl Future<Output = ()>, handler: F) -> io::Result<ServerReport>
+    #[track_caller]
+    pub fn run<F, Fut>(
+        self,
+        until: impl Future<Output = ()>,
+        handler: F,
+    ) -> impl Future<Output = io::Result<ServerReport>>
+    where
+        F: Fn(Connection) -> Fut,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.run_from(until, handler, Location::caller())
+    }
+
+    /// [`run`](Server::run), with the place that the connections' tasks are to name.
+    async fn run_from<F, Fut>(
+        self,
+        until: impl Future<Output = ()>,
+        handler: F,
+        location: &'static Location<'static>,
+    ) -> io::Result<ServerReport>
     where
         F: Fn(Connection) -> Fut,
         Fut: Future<Output = ()> + 'static,
@@ -109,7 +129,8 @@ impl Server {
                     Poll::Ready(Ok(connection)) => connection,
                 };
                 accepted += 1;
-                crowd.admit(handler(Connection { stream, peer, drain: Drain::of(&crowd) }));
+                let serve = handler(Connection { stream, peer, drain: Drain::of(&crowd) });
+                crowd.admit(serve, location);
             }
         })
         .await;

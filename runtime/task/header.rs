@@ -204,6 +204,11 @@ impl Header {
         self.name.as_ref().map(|name| &*name.0)
     }
 
+    /// At home: how many reasons to wait there are beside the first.
+    pub(crate) fn more_reasons(&self) -> usize {
+        usize::from(self.reasons.get()).saturating_sub(1)
+    }
+
     /// Where the task is in its life; anywhere, a finished state means that all is written.
     pub(crate) fn state(&self) -> State {
         State(self.state.load(Ordering::Acquire))
@@ -211,7 +216,9 @@ impl Header {
 
     /// At home: the next step of its life.
     pub(crate) fn set_state(&self, state: State) {
-        self.state.store(state.0, Ordering::Release);
+        let release =
+            if fault::is_on(Fault::FinishWithoutRelease) { Ordering::Relaxed } else { Ordering::Release };
+        self.state.store(state.0, release);
     }
 
     /// How many references there are now.
@@ -232,6 +239,9 @@ impl Header {
 
     /// At home: the wake was taken from the inbox; from now on the next one is posted again.
     pub(crate) fn unmark_in_inbox(&self) {
+        if fault::is_on(Fault::UnmarkWithoutAcquire) {
+            return self.in_inbox.store(false, Ordering::Release);
+        }
         self.in_inbox.swap(false, Ordering::AcqRel);
     }
 }

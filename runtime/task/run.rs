@@ -17,8 +17,8 @@ use crate::observer::Ending;
 /// Where a task went after its turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum TurnEnd {
-    /// It waits for this, since now.
-    Parked(WaitReason),
+    /// It waits for this, and for so many things besides.
+    Parked(WaitReason, usize),
     /// It is in the run queue again.
     Requeued,
     /// It is over.
@@ -43,7 +43,7 @@ pub(crate) fn run_task(here: &Here, queued: QueuedTask, before: impl FnOnce(&Tas
     let (next, pending) = task.state().pending(); // (5), (6)
     task.set_state(next);
     match pending {
-        Pending::Park => (id, TurnEnd::Parked(task.reason.get())),
+        Pending::Park => (id, TurnEnd::Parked(task.reason.get(), task.more_reasons())),
         Pending::Requeue => {
             here.push(&task);
             (id, TurnEnd::Requeued)
