@@ -46,6 +46,8 @@
 //! | `signal.rs` | signals as a stream |
 //! | `runtime.rs` | the whole: [`Runtime`], [`Builder`] |
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 // Tools that cross threads, exchangeable for those of a model checker.
 mod atomic;
 mod fault;
