@@ -1,0 +1,49 @@
+//! The obvious answers of NOTES.md, and how each of them fails. One chapter at a time:
+//!
+//! ```text
+//! cargo run --example obvious -- 3          the obvious timers of chapter 3, and what goes wrong
+//! ```
+//!
+//! Each file is a small program of its own that uses nothing of the runtime, or misuses it on purpose. It
+//! ends by itself, and says what should have happened.
+
+mod ch02_drain_the_queue;
+mod ch03_two_clocks;
+mod ch04_one_read_per_edge;
+mod ch05_check_then_park;
+mod ch06_future_in_a_refcell;
+mod ch07_one_line_per_packet;
+mod ch08_last_in_first_out;
+mod ch09_a_flag_to_stop;
+mod ch15_exit_the_process;
+
+/// A chapter: its number, its question, and its program.
+type Chapter = (&'static str, &'static str, fn());
+
+const CHAPTERS: [Chapter; 9] = [
+    ("2", "run whatever is ready until nothing is", ch02_drain_the_queue::run),
+    ("3", "sleep with one clock, compare with another", ch03_two_clocks::run),
+    ("4", "read once for each event", ch04_one_read_per_edge::run),
+    ("5", "check the flag, then go to sleep", ch05_check_then_park::run),
+    ("6", "keep the future in a RefCell and poll it when woken", ch06_future_in_a_refcell::run),
+    ("7", "one packet is one line", ch07_one_line_per_packet::run),
+    ("8", "run the task that was woken last", ch08_last_in_first_out::run),
+    ("9", "stop a task with a flag that it looks at", ch09_a_flag_to_stop::run),
+    ("15", "end the process to end the loop", ch15_exit_the_process::run),
+];
+
+fn main() {
+    let asked = std::env::args().nth(1).unwrap_or_default();
+    match CHAPTERS.iter().find(|(number, ..)| *number == asked) {
+        Some((number, question, run)) => {
+            println!("chapter {number}, the obvious answer: {question}\n");
+            run();
+        }
+        None => {
+            println!("usage: cargo run --example obvious -- CHAPTER");
+            for (number, question, _) in CHAPTERS {
+                println!("  {number:>2}  {question}");
+            }
+        }
+    }
+}

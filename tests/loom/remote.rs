@@ -1,0 +1,111 @@
+//! The packet in which the result of a remote task crosses over.
+
+use std::future::poll_fn;
+
+use loom::thread;
+
+use super::check::{Calm, DEADLOCK, fails, holds};
+use super::home::ModelHome;
+use crate::atomic::Arc;
+use crate::executor::remote::{Packet, PacketSender};
+use crate::fault::Fault;
+use crate::task::error::JoinError;
+
+const PREEMPTIONS: usize = 3;
+
+/// An empty packet, twice.
+fn packet() -> [Calm<Arc<Packet<u32>>>; 2] {
+    let packet = Arc::new(Packet::new());
+    [Calm::new(packet.clone()), Calm::new(packet)]
+}
+
+/// A result comes while a thread waits for it.
+fn result_for_a_thread() {
+    let [here, there] = packet();
+    thread::spawn(move || there.deliver(Ok(7)));
+    assert_eq!(here.wait().expect("the first result counts"), 7);
+}
+
+/// A sender delivers and is dropped, which must not change the result.
+fn result_for_a_thread_and_then_the_end() {
+    let [here, there] = packet();
+    thread::spawn(move || {
+        let sender = Calm::new(PacketSender(there.release()));
+        sender.0.deliver(Ok(7));
+        drop(sender.release());
+    });
+    assert_eq!(here.wait().expect("the first result counts"), 7);
+}
+
+/// A sender is dropped without a result while a thread waits for it.
+fn no_result_for_a_thread() {
+    let [here, there] = packet();
+    thread::spawn(move || drop(PacketSender(there.release())));
+    let error: JoinError = here.wait().expect_err("there is no result");
+    assert!(error.is_cancelled());
+}
+
+/// A result comes while a task of another loop waits for it.
+fn result_for_a_task() {
+    let [here, there] = packet();
+    let home = ModelHome::new();
+    let task = home.spawn(poll_fn(move |context| here.poll(context)));
+    thread::spawn(move || there.deliver(Ok(7)));
+    let result = home.block_on(task).expect("the task ends by itself");
+    assert_eq!(result.expect("the first result counts"), 7);
+}
+
+/// A sender is dropped without a result while a task of another loop waits for it.
+fn no_result_for_a_task() {
+    let [here, there] = packet();
+    let home = ModelHome::new();
+    let task = home.spawn(poll_fn(move |context| here.poll(context)));
+    thread::spawn(move || drop(PacketSender(there.release())));
+    let result = home.block_on(task).expect("the task ends by itself");
+    assert!(result.expect_err("there is no result").is_cancelled());
+}
+
+#[test]
+fn a_thread_gets_the_result() {
+    holds(PREEMPTIONS, result_for_a_thread);
+}
+
+#[test]
+fn a_result_announced_to_a_thread_too_early_is_noticed() {
+    fails(Fault::AnnounceBeforeResult, DEADLOCK, PREEMPTIONS, result_for_a_thread);
+}
+
+#[test]
+fn the_first_result_counts() {
+    holds(PREEMPTIONS, result_for_a_thread_and_then_the_end);
+}
+
+#[test]
+fn a_thread_hears_that_there_is_no_result() {
+    holds(PREEMPTIONS, no_result_for_a_thread);
+}
+
+#[test]
+fn a_silent_end_is_noticed_by_a_thread() {
+    fails(Fault::DropWithoutResult, DEADLOCK, PREEMPTIONS, no_result_for_a_thread);
+}
+
+#[test]
+fn a_task_gets_the_result() {
+    holds(PREEMPTIONS, result_for_a_task);
+}
+
+#[test]
+fn a_result_announced_to_a_task_too_early_is_noticed() {
+    fails(Fault::AnnounceBeforeResult, DEADLOCK, PREEMPTIONS, result_for_a_task);
+}
+
+#[test]
+fn a_task_hears_that_there_is_no_result() {
+    holds(PREEMPTIONS, no_result_for_a_task);
+}
+
+#[test]
+fn a_silent_end_is_noticed_by_a_task() {
+    fails(Fault::DropWithoutResult, DEADLOCK, PREEMPTIONS, no_result_for_a_task);
+}

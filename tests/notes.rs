@@ -1,0 +1,174 @@
+//! Nothing that NOTES.md or README.md names is gone: files, items, examples, tests.
+//!
+//! `cargo test --test notes` lists what is not there, with page and line. A code span that looks
+//! like a path must exist (from the root, from `runtime/`, or as the name of a source file; with
+//! `:item` that item must be in the file). One that looks like an item (`Type::method`,
+//! `function()`, `CONSTANT`, `TypeName`, `snake_case`) must be in the code. Commands must name
+//! examples, tests and filters that exist. Foreign names are listed below.
+
+#[path = "support/sources/code.rs"]
+mod code;
+#[path = "support/sources/evidence.rs"]
+mod evidence;
+#[path = "support/sources/files.rs"]
+mod files;
+#[path = "support/sources/prose.rs"]
+mod prose;
+
+use evidence::Evidence;
+use files::{SourceFile, root, rust_files};
+
+/// Crates of others, and names from elsewhere that the code does not use but the pages explain.
+/// A crate here stands for everything in it; a name stands for itself.
+#[rustfmt::skip]
+const FOREIGN: &[&str] = &[
+    // Crates and their kin.
+    "std", "core", "alloc", "mio", "tokio", "smol", "futures", "futures_core", "futures_io", "async_io",
+    "async_task", "async_executor", "libc", "socket2", "slab", "log", "env_logger", "loom", "monoio",
+    "glommio", "may", "embassy_executor", "signal_hook_registry",
+    // Python, C and others.
+    "asyncio", "trio", "gevent", "libuv", "redis", "curio", "uv_run", "uv_timer_start", "ae_process_events",
+    "call_exception_handler", "run_until_complete", "RuntimeError", "CancelledError", "TimeoutError",
+    "LoopExit", "MockClock", "Nursery", "aeProcessEvents", "aeMain",
+    // The operating system.
+    "epoll_wait", "epoll_ctl", "epoll_create1", "epoll_pwait", "eventfd", "accept4", "recvfrom", "sendto",
+    "EAGAIN", "EWOULDBLOCK", "EPOLLET", "EPOLLIN", "EPOLLOUT", "EPOLLRDHUP", "EPOLLONESHOT", "EPIPE",
+    "TCP_NODELAY", "SO_REUSEADDR", "SO_LINGER", "CLOCK_MONOTONIC", "RUST_LOG", "FIN", "RST",
+    // Tools and their variables.
+    "CARGO_TARGET_DIR", "RUSTFLAGS", "RUST_BACKTRACE",
+];
+
+fn evidence() -> Evidence<'static> {
+    Evidence {
+        sources: ["runtime", "examples", "tests"].into_iter().flat_map(rust_files).collect(),
+        exists: Box::new(|path| root().join(path).exists()),
+        foreign: FOREIGN,
+    }
+}
+
+fn assert_true_page(page: &str) {
+    let text = std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let claims = prose::claims(&text);
+    assert!(claims.len() > 5, "{page} names only {} things; is it read as it should be?", claims.len());
+    let problems = evidence().problems(page, &claims);
+    let list = problems.join("\n");
+    assert!(
+        problems.is_empty(),
+        "{} of {} things are not there:\n{list}\n\
+         Correct the page. If a name belongs to somebody else, add it to FOREIGN in tests/notes.rs.",
+        problems.len(),
+        claims.len()
+    );
+}
+
+#[test]
+fn everything_that_the_notes_name_is_there() {
+    assert_true_page("NOTES.md");
+}
+
+#[test]
+fn everything_that_the_readme_names_is_there() {
+    assert_true_page("README.md");
+}
+
+/// The checker, on pages about a project that does not exist.
+mod on_bad_pages {
+    use super::*;
+
+    const TASK: &str = "pub struct Task {\n    state: u8,\n}\nimpl Task {\n    pub fn wake_me(&self) {}\n}\n\
+        enum Mode { Fast }\nconst LIMIT: u8 = 1;\nuse std::task::Waker; // SomeThing\n";
+
+    fn problems(page: &str) -> Vec<String> {
+        let sources = vec![
+            SourceFile::new("runtime/task/state.rs", TASK),
+            SourceFile::new("tests/wakes.rs", "#[test]\nfn a_wake_gives_a_turn() { io::Error::other(); }"),
+        ];
+        let there = [
+            "runtime/task",
+            "runtime",
+            "examples/echo.rs",
+            "examples/big/main.rs",
+            "tests/wakes.rs",
+            ".ci/run",
+        ];
+        let exists = Box::new(move |path: &str| there.contains(&path));
+        Evidence { sources, exists, foreign: &["tokio", "epoll_wait"] }.problems("PAGE", &prose::claims(page))
+    }
+
+    #[test]
+    fn what_is_there_passes() {
+        for claim in [
+            "`runtime/task/state.rs`",
+            "`task/state.rs`",
+            "`state.rs`",
+            "`task/`",
+            "`runtime/task/*`",
+            "`state.rs:Task::wake_me`",
+            "`state.rs:9`",
+            "`Task`",
+            "`Task::wake_me`",
+            "`Task::state`",
+            "`greenroom::Task`",
+            "`state::Task`",
+            "`Mode::Fast`",
+            "`wake_me()`",
+            "`.wake_me()`",
+            "`LIMIT`",
+            "`Waker`",
+            "`io::Error`",
+            "`tokio::task::JoinSet`",
+            "`epoll_wait`",
+            "`cargo test a_wake`",
+            "`/proc/self/fd`, `target/x`, `1 + 1`, `SIGINT/SIGTERM`, `quit`, `Rc<T>`, `-v`, `'A'`",
+            "[the tests](tests/wakes.rs#L1) and [elsewhere](https://example.org/a.rs)",
+            "```console\n$ cargo run --release --example echo -- Gone::gone\n$ cargo run --example big | cat gone.rs\n\
+             $ RUST_LOG=trace cargo test --test wakes a_wake\n$ .ci/run\n$ ls gone/\nGone::gone `gone.rs`\n```",
+            "```rust\nGone::gone(); `gone.rs`\n```\n",
+        ] {
+            assert_eq!(problems(claim), Vec::<String>::new(), "{claim}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_found() {
+        for claim in [
+            "`runtime/task/gone.rs`",
+            "`gone.rs`",
+            "`gone/`",
+            "`GONE.md`",
+            "`gone/*`",
+            "`state.rs:Task::gone`",
+            "`state.rs:10`",
+            "`gone.rs:Task`",
+            "`SomeThing`",
+            "`Gone`",
+            "`Task::gone`",
+            "`Gone::wake_me`",
+            "`Waker::wake_me_too`",
+            "`gone::Task`",
+            "`gone()`",
+            "`wake_me_gone`",
+            "`GONE`",
+            "`a_wake_gives_no_turn`",
+            "`cargo run --example gone`",
+            "`cargo test no_such_test`",
+            "[the tests](tests/gone.rs)",
+            "```console\n$ cargo run --release --example gone -- --port 0\n```",
+            "```console\n$ cargo test --test gone\n```",
+            "```console\n$ A=b cargo test --test wakes gone 2>&1 | tail\n```",
+            "```console\n$ .ci/gone\n```",
+        ] {
+            assert_eq!(problems(claim).len(), 1, "{claim}: {:?}", problems(claim));
+        }
+    }
+
+    #[test]
+    fn problems_come_with_page_and_line() {
+        let page = "one\n```console\n$ cargo test --test gone\n```\nfive `Task`\n`gone.rs`\n";
+        let expected = [
+            "PAGE:3: the command names tests/gone.rs, which does not exist: cargo test --test gone",
+            "PAGE:6: `gone.rs` does not exist",
+        ];
+        assert_eq!(problems(page), expected);
+    }
+}

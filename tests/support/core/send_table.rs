@@ -1,0 +1,115 @@
+//! Which public types are `Send` and `Sync`: the whole table, decided at compile time.
+
+use std::marker::PhantomData;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use greenroom::io::{LineReader, LineSplitter, LineTooLong, Nonblocking, TooLong};
+use greenroom::net::{
+    Address, Connection, Drain, Incoming, ListenOptions, NotOneStream, OwnedReadHalf, OwnedWriteHalf, ReadHalf,
+    Server, ServerReport, TcpListener, TcpStream, WriteHalf,
+};
+use greenroom::signal::Signal;
+use greenroom::*;
+
+/// Asks about one type: the inherent constants hide those of the trait where they exist.
+struct Probe<T: ?Sized>(PhantomData<T>);
+
+trait No {
+    const SEND: bool = false;
+    const SYNC: bool = false;
+}
+
+impl<T: ?Sized> No for Probe<T> {}
+
+impl<T: ?Sized + Send> Probe<T> {
+    const SEND: bool = true;
+}
+
+impl<T: ?Sized + Sync> Probe<T> {
+    const SYNC: bool = true;
+}
+
+macro_rules! table {
+    ($($type:ty: $send:literal $sync:literal,)*) => {
+        [$((stringify!($type), (Probe::<$type>::SEND, Probe::<$type>::SYNC), ($send, $sync)),)*]
+    };
+}
+
+#[test]
+fn what_may_cross_threads_and_what_may_not() {
+    let rows = table! {
+        // The whole belongs to its thread, with what it is built from and told through.
+        Runtime: false false,
+        Builder: false false,
+        Recorder: false false,
+        // For other threads.
+        Handle: true true,
+        RemoteJoinHandle<u8>: true true,
+        RemoteJoinHandle<std::cell::Cell<u8>>: true true,
+        RemoteJoinHandle<Rc<u8>>: false false,
+        // A key and an address: they may travel, and say so when used far from home.
+        JoinHandle<u8>: true true,
+        JoinHandle<Rc<u8>>: false false,
+        Cancel<'static, u8>: true true,
+        Cancel<'static, Rc<u8>>: false false,
+        CallHandle: true true,
+        Sleep: true true,
+        Interval: true true,
+        YieldNow: true true,
+        TcpStream: true true,
+        TcpListener: true true,
+        ReadHalf<'static>: true true,
+        WriteHalf<'static>: true true,
+        OwnedReadHalf: true true,
+        OwnedWriteHalf: true true,
+        Incoming<'static>: true true,
+        Nonblocking<UnixStream>: true true,
+        LineReader<TcpStream>: true true,
+        Signal: true true,
+        Server: true true,
+        // Connections of one server share a counter, which is the loop's.
+        Connection: false false,
+        Drain: false false,
+        // Plain data and errors.
+        Address: true true,
+        BlockOnError: true true,
+        Elapsed: true true,
+        Ending: true true,
+        Event<'static>: true true,
+        JoinError: true true,
+        LineSplitter: true true,
+        LineTooLong: true true,
+        ListenOptions: true true,
+        LoopGone: true true,
+        MissedTicks: true true,
+        NoLoop: true true,
+        NotOneStream: true true,
+        Order: true true,
+        Rng: true true,
+        ServerReport: true true,
+        ShutdownReport: true true,
+        Stalled: true true,
+        TaskId: true true,
+        TaskInfo: true true,
+        TooLong: true true,
+        Tracer: true true,
+        Turn: true true,
+        WaitReason: true true,
+    };
+    let wrong: Vec<_> = rows.iter().filter(|(_, is, should)| is != should).collect();
+    assert!(wrong.is_empty(), "(type, (Send, Sync), expected): {wrong:#?}");
+}
+
+#[test]
+fn futures_made_of_our_types_are_send() {
+    fn is_send<T: Send>(_: &T) {}
+    let future = async {
+        let stream = TcpStream::connect("127.0.0.1:1").await?;
+        timeout(std::time::Duration::from_secs(1), sleep(std::time::Duration::from_secs(2))).await?;
+        stream.write_all(b"x").await?;
+        yield_now().await;
+        stream.read(&mut [0; 9]).await
+    };
+    is_send(&future);
+}
