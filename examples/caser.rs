@@ -13,6 +13,7 @@
 
 mod case_service;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -20,13 +21,13 @@ use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use case_service::options::Options;
 use case_service::report::{self, Guest};
 use case_service::session::{Ending, Flow, Session};
-use case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES, output};
+use case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES, bound_unsent, output};
 use greenroom::net::{Connection, Drain, Server, TcpListener, TcpStream};
 use greenroom::signal::{INTERRUPT, Signal, TERMINATE};
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("caser: {error}");
+            report::say_failed("caser", &error);
             ExitCode::FAILURE
         }
     }
@@ -48,24 +49,28 @@ fn main() -> ExitCode {
 async fn serve(options: Options) -> io::Result<()> {
     let address = (options.host.as_str(), options.port);
     let listener = TcpListener::bind(address).await.map_err(report::cannot_listen)?;
+    let mut stop = StopSignals { interrupt: Signal::new(INTERRUPT)?, terminate: Signal::new(TERMINATE)? };
     report::say_up(&options.host, listener.local_addr()?.port());
     let limit = report::connection_limit_said(options.max_connections);
     greenroom::call_periodic(Duration::from_secs(1), options.announce_every, report::announce);
 
-    let mut stop = StopSignals { interrupt: Signal::new(INTERRUPT)?, terminate: Signal::new(TERMINATE)? };
-    let until = async {
-        stop.next().await;
-        greenroom::spawn_named("second signal", async move {
-            stop.next().await;
-            output::finish();
-            std::process::exit(1);
-        })
-        .detach();
-    };
     let server = Server::new(listener).max_connections(limit).drain_within(case_service::DRAIN_WITHIN);
     let options = Rc::new(options);
-    server.run(until, |connection| converse(connection, options.clone())).await?;
-    Ok(())
+    // Signals and server are polled by one task, so a count is all that needs to pass between them.
+    let asked_to_stop = Cell::new(0);
+    let until = poll_fn(|_| if asked_to_stop.get() > 0 { Poll::Ready(()) } else { Poll::Pending });
+    let mut serve = pin!(server.run(until, |connection| converse(connection, options.clone())));
+    poll_fn(|context| {
+        while stop.poll_next(context).is_ready() {
+            asked_to_stop.set(asked_to_stop.get() + 1);
+        }
+        match asked_to_stop.get() {
+            // Whoever is still there is dropped with the loop.
+            2.. => Poll::Ready(Err(report::cut_off())),
+            _ => serve.as_mut().poll(context).map_ok(drop),
+        }
+    })
+    .await
 }
 
 /// The two ways to be asked to end.
@@ -77,14 +82,12 @@ struct StopSignals {
 }
 
 impl StopSignals {
-    /// Waits until one of them comes.
-    async fn next(&mut self) {
-        poll_fn(|context| {
-            let interrupted = self.interrupt.poll_recv(context).is_ready();
-            let terminated = self.terminate.poll_recv(context).is_ready();
-            if interrupted || terminated { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    /// Ready when one of them has come.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.interrupt.poll_recv(context).is_ready() || self.terminate.poll_recv(context).is_ready() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 }
 
@@ -145,6 +148,7 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     /// Answers until somebody wants to end; says why.
     async fn run(&mut self, drain: &mut Drain, guest: &Guest) -> io::Result<End> {
+        bound_unsent(self.stream)?;
         self.send(Session::greeting()).await?;
         loop {
             if let Some(end) = self.wait_for_input(drain).await? {
@@ -171,15 +175,14 @@ impl Conversation<'_> {
 
     /// Answers what has come, in portions.
     async fn answer(&mut self, mut input: &[u8], guest: &Guest) -> io::Result<()> {
-        let (lines, was_under_way) = (self.session.lines(), self.session.line_under_way());
+        let milestones = self.session.milestones();
         let mut flow = Flow::Open;
         while flow == Flow::Open && !input.is_empty() {
             let mut output = Vec::new();
             flow = self.session.receive(&mut input, &mut output, OUTPUT_BYTES, &mut |line| guest.said(line));
             self.send(&output).await?;
         }
-        let line_began = self.session.line_under_way() && !was_under_way;
-        if line_began || self.session.lines() != lines {
+        if self.session.milestones() != milestones {
             self.deadline = greenroom::now() + self.patience;
         }
         Ok(())

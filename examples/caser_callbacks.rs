@@ -16,17 +16,18 @@ mod client;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use case_service::options::Options;
 use case_service::{DRAIN_WITHIN, output, report};
 use client::SharedClient;
+use greenroom::net::AcceptError;
 use greenroom::signal::{INTERRUPT, Signal, TERMINATE};
-use greenroom::{add_reader, call_later, remove_reader};
+use greenroom::{CallHandle, add_reader, call_later, remove_reader};
 use socket2::{Domain, Socket, Type};
 
 /// How long to stop accepting when descriptors run out, the first time in a row and at most.
@@ -37,16 +38,16 @@ fn main() -> ExitCode {
     output::init();
     let result = greenroom::Runtime::new().and_then(|runtime| {
         let server = runtime.enter(|| Server::start(options))?;
-        let ended = runtime.run().map_err(io::Error::other);
+        runtime.run().map_err(io::Error::other)?;
         // Who has not left by now is shown out.
         runtime.enter(|| drop(std::mem::take(&mut server.borrow_mut().clients)));
-        ended
+        if server.borrow().is_cut_off { Err(report::cut_off()) } else { Ok(()) }
     });
     output::finish();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("caser_callbacks: {error}");
+            report::say_failed("caser_callbacks", &error);
             ExitCode::FAILURE
         }
     }
@@ -69,6 +70,12 @@ struct Server {
     limit: usize,
     /// How long the next pause is if descriptors run out.
     pause: Duration,
+    /// The pause that is under way.
+    pausing: Option<CallHandle>,
+    /// When running out was logged last.
+    logged: Option<Instant>,
+    /// Whether a second signal has come.
+    is_cut_off: bool,
 }
 
 impl Server {
@@ -76,6 +83,7 @@ impl Server {
     fn start(options: Options) -> io::Result<SharedServer> {
         let listener = listen(&options).map_err(report::cannot_listen)?;
         let port = listener.local_addr()?.as_socket().map_or(options.port, |address| address.port());
+        let signals = [Signal::new(INTERRUPT)?, Signal::new(TERMINATE)?];
         report::say_up(&options.host, port);
         let limit = report::connection_limit_said(options.max_connections);
         greenroom::call_periodic(Duration::from_secs(1), options.announce_every, report::announce);
@@ -86,9 +94,12 @@ impl Server {
             clients: HashMap::new(),
             limit,
             pause: PAUSES.0,
+            pausing: None,
+            logged: None,
+            is_cut_off: false,
         }));
-        for number in [INTERRUPT, TERMINATE] {
-            on_signal(number, &server)?;
+        for signal in signals {
+            listen_for(signal, &server);
         }
         accept_if_there_is_room(&server)?;
         Ok(server)
@@ -99,7 +110,10 @@ impl Server {
 fn listen(options: &Options) -> io::Result<Socket> {
     let mut last = io::Error::new(ErrorKind::NotFound, format!("{}: no address", options.host));
     // Before the loop turns, looking a name up delays nobody.
-    for address in std::net::ToSocketAddrs::to_socket_addrs(&(options.host.as_str(), options.port))? {
+    let addresses = (options.host.as_str(), options.port).to_socket_addrs().map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot look up {:?}: {error}", options.host))
+    })?;
+    for address in addresses {
         match listen_at(address) {
             Ok(listener) => return Ok(listener),
             Err(error) => {
@@ -120,8 +134,7 @@ fn listen_at(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// Signals are awaited by a task of a few lines: on one loop the styles mix freely.
-fn on_signal(number: i32, server: &SharedServer) -> io::Result<()> {
-    let mut signal = Signal::new(number)?;
+fn listen_for(mut signal: Signal, server: &SharedServer) {
     let server = Rc::downgrade(server);
     greenroom::spawn(async move {
         while signal.recv().await.is_ok() {
@@ -131,14 +144,13 @@ fn on_signal(number: i32, server: &SharedServer) -> io::Result<()> {
         }
     })
     .detach();
-    Ok(())
 }
 
 /// The first time: lets everyone finish. The second time: ends.
 fn asked_to_stop(server: &SharedServer) {
     let Some(listener) = server.borrow_mut().listener.take() else {
-        output::finish();
-        std::process::exit(1);
+        server.borrow_mut().is_cut_off = true;
+        return greenroom::stop();
     };
     remove_reader(&listener);
     let clients: Vec<SharedClient> = server.borrow().clients.values().cloned().collect();
@@ -159,7 +171,7 @@ fn stop_if_done(server: &Server) {
 /// Watches the listener, or stops to: at the limit the next clients wait in the kernel's backlog.
 fn accept_if_there_is_room(server: &SharedServer) -> io::Result<()> {
     let mut inside = server.borrow_mut();
-    let room = inside.clients.len() < inside.limit;
+    let room = inside.clients.len() < inside.limit && inside.pausing.is_none();
     let Some(listener) = &inside.listener else {
         return Ok(());
     };
@@ -195,11 +207,17 @@ fn accept(server: &SharedServer) {
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if is_out_of_something(&error) => {
+            Err(error) => {
                 drop(inside);
-                return pause_accepting(server, &error);
+                match AcceptError::of(&error) {
+                    AcceptError::Next => log::debug!("a connection failed before it was accepted: {error}"),
+                    AcceptError::Later => return pause_accepting(server, &error),
+                    AcceptError::Broken => {
+                        log::error!("the listener is broken: {error}");
+                        return asked_to_stop(server);
+                    }
+                }
             }
-            Err(error) => log::debug!("a connection failed before it was accepted: {error}"),
         }
     }
     if let Err(error) = accept_if_there_is_room(server) {
@@ -227,27 +245,26 @@ fn admit(server: &SharedServer, socket: Socket, peer: Option<SocketAddr>) -> io:
     Ok(())
 }
 
-/// Whether accepting fails for want of something that will be there again later.
-fn is_out_of_something(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
-}
-
-/// Stops accepting for a while, so as not to fail in a loop.
+/// Stops accepting for a while, so as not to fail in a loop; says so once a second.
 fn pause_accepting(server: &SharedServer, error: &io::Error) {
-    log::warn!("cannot accept connections for now: {error}; they wait in the backlog");
     let mut inside = server.borrow_mut();
+    let now = greenroom::now();
+    if inside.logged.is_none_or(|logged| now - logged >= PAUSES.1) {
+        inside.logged = Some(now);
+        log::warn!("cannot accept connections for now: {error}; they wait in the backlog");
+    }
     if let Some(listener) = &inside.listener {
         remove_reader(listener);
     }
     inside.is_accepting = false;
     let pause = inside.pause;
     inside.pause = (pause * 2).min(PAUSES.1);
-    let server = Rc::downgrade(server);
-    call_later(pause, move || {
-        if let Some(server) = server.upgrade()
-            && let Err(error) = accept_if_there_is_room(&server)
-        {
+    let paused = Rc::downgrade(server);
+    inside.pausing = Some(call_later(pause, move || {
+        let Some(server) = paused.upgrade() else { return };
+        server.borrow_mut().pausing = None;
+        if let Err(error) = accept_if_there_is_room(&server) {
             log::error!("cannot watch the listener: {error}");
         }
-    });
+    }));
 }

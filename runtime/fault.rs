@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     FreeWithoutAcquire,
     /// The result of a remote task is announced before it is there.
     AnnounceBeforeResult,
+    /// A second result takes the place of the first.
+    DeliverTwice,
     /// A remote task that will never have a result goes without saying so.
     DropWithoutResult,
     /// The last `Handle` goes and does not tell the home, which may have waited for it alone.

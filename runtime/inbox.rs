@@ -16,6 +16,8 @@
 //!
 //! Read next: `task/state.rs`.
 
+use std::collections::VecDeque;
+
 use crate::atomic::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::fault::{self, Fault};
 
@@ -32,7 +34,7 @@ pub(crate) struct Inbox<M> {
 #[derive(Debug)]
 struct LetterBox<M> {
     /// The letters that nobody has taken yet.
-    letters: Vec<M>,
+    letters: VecDeque<M>,
     /// Whether the home sleeps, or is about to, and nobody has promised to notify it.
     parked: bool,
     /// Whether the loop is gone.
@@ -55,7 +57,7 @@ impl<M> Inbox<M> {
     pub(crate) fn new() -> Inbox<M> {
         Inbox {
             has_mail: AtomicBool::new(false),
-            box_: Mutex::new(LetterBox { letters: Vec::new(), parked: false, closed: false }),
+            box_: Mutex::new(LetterBox { letters: VecDeque::new(), parked: false, closed: false }),
         }
     }
 
@@ -66,7 +68,7 @@ impl<M> Inbox<M> {
             drop(inside);
             return Posted::Closed(letter);
         }
-        inside.letters.push(letter);
+        inside.letters.push_back(letter);
         self.has_mail.store(true, Ordering::Release);
         if !inside.parked || fault::is_on(Fault::PostWithoutNotify) {
             return Posted::Delivered;
@@ -75,13 +77,13 @@ impl<M> Inbox<M> {
         Posted::WakeHome
     }
 
-    /// At home: moves all letters to `taken`, which is empty.
-    pub(crate) fn take(&self, taken: &mut Vec<M>) {
+    /// At home: moves all letters to the end of `taken`.
+    pub(crate) fn take(&self, taken: &mut VecDeque<M>) {
         // A letter missed here is seen by `park`, under the lock.
         if self.has_mail.load(Ordering::Relaxed) {
             let mut inside = self.lock();
             self.has_mail.store(false, Ordering::Relaxed);
-            std::mem::swap(&mut inside.letters, taken);
+            taken.append(&mut inside.letters);
         }
     }
 
@@ -99,7 +101,7 @@ impl<M> Inbox<M> {
     }
 
     /// At home, when the loop ends: no more mail; the unread letters are the caller's.
-    pub(crate) fn close(&self) -> Vec<M> {
+    pub(crate) fn close(&self) -> VecDeque<M> {
         let mut inside = self.lock();
         inside.closed = true;
         std::mem::take(&mut inside.letters)

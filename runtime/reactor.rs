@@ -43,6 +43,19 @@ pub(crate) enum Direction {
     Write,
 }
 
+/// The name of one wait, so that it can be ended by itself; no two waits have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// One who waits.
+#[derive(Debug)]
+struct Waiter<W> {
+    /// What to give back when the wait is over.
+    target: W,
+    /// Which wait it is; `None` for a poll that nobody will take back.
+    ticket: Option<Ticket>,
+}
+
 /// One direction of one source.
 #[derive(Debug)]
 struct Side<W> {
@@ -51,9 +64,9 @@ struct Side<W> {
     /// Whether a short transfer proves nothing: the peer closed this direction, or urgent data came.
     short_proves_nothing: bool,
     /// Who waits; nearly always nobody or one.
-    waiter: Option<W>,
+    waiter: Option<Waiter<W>>,
     /// Who waits besides: several tasks may share a source.
-    more_waiters: Vec<W>,
+    more_waiters: Vec<Waiter<W>>,
 }
 
 impl<W> Side<W> {
@@ -85,6 +98,8 @@ pub(crate) struct Reactor<W> {
     sources: Table<Source<W>>,
     /// How many waiters there are: the loop is not stalled while there is one.
     armed: usize,
+    /// How many tickets were given out.
+    tickets: u64,
 }
 
 impl<W: PartialEq> Reactor<W> {
@@ -100,8 +115,22 @@ impl<W: PartialEq> Reactor<W> {
             events: mio::Events::with_capacity(EVENTS_PER_WAIT),
             sources: Table::new(),
             armed: 0,
+            tickets: 0,
         };
         Ok((reactor, notifier))
+    }
+
+    /// What takes a descriptor that is still open out of the epoll instance, on any thread. Of the
+    /// descriptor's waiters it knows nothing; see [`forget`](Reactor::forget).
+    ///
+    /// # Errors
+    /// What dup(2) reports: out of descriptors.
+    pub(crate) fn unregister_from_anywhere(&self) -> io::Result<impl Fn(RawFd) + Send + Sync + use<W>> {
+        let registry = self.poll.registry().try_clone()?;
+        Ok(move |fd: RawFd| {
+            // It fails only if the descriptor is closed or was never there: then it is out already.
+            let _ = registry.deregister(&mut SourceFd(&fd));
+        })
     }
 
     /// How many waiters there are.
@@ -136,24 +165,27 @@ impl<W: PartialEq> Reactor<W> {
         };
         let mut waiters = Vec::new();
         for side in [source.read, source.write] {
-            waiters.extend(side.waiter);
-            waiters.extend(side.more_waiters);
+            waiters.extend(side.waiter.into_iter().chain(side.more_waiters).map(|waiter| waiter.target));
         }
         self.armed -= waiters.len();
         waiters
     }
 
-    /// Asks epoll to report again what is ready now, as a level-triggered poll would.
+    /// Asks epoll to report again what is ready now, as a level-triggered poll would, in the directions in
+    /// which somebody waits.
     ///
     /// # Errors
     /// What epoll_ctl(2) reports: `ENOENT` or `EBADF` if the owner closed the descriptor.
     pub(crate) fn rearm(&mut self, key: Key) -> io::Result<()> {
-        match self.sources.get(key) {
-            Some(source) => {
-                self.poll.registry().reregister(&mut SourceFd(&source.fd), token_of(key), everything())
-            }
-            None => Ok(()),
-        }
+        let Some(source) = self.sources.get(key) else {
+            return Ok(());
+        };
+        let interest = match (&source.read.waiter, &source.write.waiter) {
+            (Some(_), Some(_)) => everything(),
+            (None, Some(_)) => Interest::WRITABLE,
+            (_, None) => Interest::READABLE | Interest::PRIORITY,
+        };
+        self.poll.registry().reregister(&mut SourceFd(&source.fd), token_of(key), interest)
     }
 
     /// Whether the next call in `direction` may succeed. A stale key says yes: the call will tell.
@@ -178,40 +210,65 @@ impl<W: PartialEq> Reactor<W> {
         }
     }
 
-    /// Adds `waiter` to those that the next edge wakes. Who waits already is not added twice:
-    /// then it is given back, for the caller to drop when no borrow is held.
-    pub(crate) fn wait_for(&mut self, key: Key, direction: Direction, waiter: W) -> Option<W> {
+    /// Lets `target` wait for the next edge. With a ticket, the wait is that future's own: a later poll of
+    /// it takes the place of the earlier one, and [`stop_waiting`](Reactor::stop_waiting) ends it. Without
+    /// one, whoever waits already is not added twice. What is not needed is given back, for the
+    /// caller to drop when no borrow is held.
+    pub(crate) fn wait_for(
+        &mut self,
+        key: Key,
+        direction: Direction,
+        target: W,
+        ticket: Option<&mut Option<Ticket>>,
+    ) -> Option<W> {
+        let next_ticket = Ticket(self.tickets);
         let Some(side) = self.side(key, direction) else {
-            return Some(waiter);
+            return Some(target);
         };
-        let waits_already = side.waiter.as_ref() == Some(&waiter) || side.more_waiters.contains(&waiter);
-        if waits_already {
-            return Some(waiter);
+        let known = side.waiters().find(|waiter| match &ticket {
+            Some(ticket) => ticket.is_some() && waiter.ticket == **ticket,
+            None => waiter.ticket.is_none() && waiter.target == target,
+        });
+        if let Some(waiter) = known {
+            return Some(std::mem::replace(&mut waiter.target, target));
         }
-        if side.waiter.is_none() {
-            side.waiter = Some(waiter);
-        } else {
-            side.more_waiters.push(waiter);
+        let new_ticket = ticket.map(|ticket| *ticket.insert(next_ticket));
+        let waiter = Waiter { target, ticket: new_ticket };
+        match &mut side.waiter {
+            Some(_) => side.more_waiters.push(waiter),
+            free => *free = Some(waiter),
         }
+        self.tickets += u64::from(new_ticket.is_some());
         self.armed += 1;
         None
     }
 
-    /// Takes `waiter` out again; says whether it waited.
-    pub(crate) fn stop_waiting(&mut self, key: Key, direction: Direction, waiter: &W) -> bool {
-        let Some(side) = self.side(key, direction) else {
-            return false;
-        };
-        let waited = if side.waiter.as_ref() == Some(waiter) {
-            side.waiter = side.more_waiters.pop();
-            true
+    /// Ends the wait of this ticket, if it is not over; gives back who waited.
+    pub(crate) fn stop_waiting(&mut self, key: Key, direction: Direction, ticket: Ticket) -> Option<W> {
+        self.remove_waiter(key, direction, |waiter| waiter.ticket == Some(ticket))
+    }
+
+    /// Ends the wait of this target, if it is not over.
+    pub(crate) fn stop_waking(&mut self, key: Key, direction: Direction, target: &W) -> Option<W> {
+        self.remove_waiter(key, direction, |waiter| waiter.target == *target)
+    }
+
+    /// Takes out the first waiter of whom `is_meant` is true.
+    fn remove_waiter(
+        &mut self,
+        key: Key,
+        direction: Direction,
+        is_meant: impl Fn(&Waiter<W>) -> bool,
+    ) -> Option<W> {
+        let side = self.side(key, direction)?;
+        let gone = if side.waiter.as_ref().is_some_and(&is_meant) {
+            std::mem::replace(&mut side.waiter, side.more_waiters.pop())
         } else {
-            let before = side.more_waiters.len();
-            side.more_waiters.retain(|other| other != waiter);
-            side.more_waiters.len() < before
+            let at = side.more_waiters.iter().position(is_meant)?;
+            Some(side.more_waiters.swap_remove(at))
         };
-        self.armed -= usize::from(waited);
-        waited
+        self.armed -= usize::from(gone.is_some());
+        gone.map(|waiter| waiter.target)
     }
 
     /// Waits until something becomes ready, the notifier is used, or the time is over; puts all
@@ -261,8 +318,13 @@ impl<W> Side<W> {
     fn became_ready(&mut self, short_proves_nothing: bool, due: &mut Vec<W>) {
         self.ready = true;
         self.short_proves_nothing |= short_proves_nothing;
-        due.extend(self.waiter.take());
-        due.append(&mut self.more_waiters);
+        let waiters = self.waiter.take().into_iter().chain(self.more_waiters.drain(..));
+        due.extend(waiters.map(|waiter| waiter.target));
+    }
+
+    /// Everyone who waits.
+    fn waiters(&mut self) -> impl Iterator<Item = &mut Waiter<W>> {
+        self.waiter.iter_mut().chain(&mut self.more_waiters)
     }
 }
 

@@ -36,8 +36,9 @@ impl Builder {
         Builder::default()
     }
 
-    /// Lets time jump to the next deadline when nothing else can happen, instead of waiting for
-    /// it. While another thread does a job for the loop (a name look-up), time stands still.
+    /// Lets time jump to the next deadline when nothing is ready, instead of waiting for it. While
+    /// another thread does a job for the loop (a name look-up), time stands still; but it does not
+    /// wait for what other threads or programs may do of their own accord.
     pub fn virtual_clock(mut self, virtual_clock: bool) -> Builder {
         self.virtual_clock = virtual_clock;
         self
@@ -158,7 +159,7 @@ impl Runtime {
         self.enter(|| self.local_loop().spawn(future, None, location))
     }
 
-    /// One turn of the loop; it waits if nothing is ready. See [`Turn`] for the steps.
+    /// One turn of the loop with all five steps; it waits if nothing is ready. See [`Turn`].
     ///
     /// # Panics
     /// If a loop runs on this thread already.
@@ -179,11 +180,13 @@ impl Runtime {
     /// One turn.
     fn turn_waiting(&self, may_wait: bool, location: &'static Location<'static>) -> Turn {
         let local_loop = self.local_loop();
-        let _running = match local_loop.start(location) {
+        let _running = match BlockOnError::or_run(location) {
             Ok(running) => running,
             Err(error) => panic!("{error}"),
         };
         let _entered = local_loop.enter();
+        // Whoever steps through the loop wants to see all of it.
+        local_loop.look_now();
         local_loop.turn(|| may_wait)
     }
 

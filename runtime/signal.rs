@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use signal_hook_registry::SigId;
@@ -71,15 +71,16 @@ impl Signal {
     /// # Cancel safety
     /// A signal that was not reported is reported by the next call.
     pub async fn recv(&mut self) -> io::Result<()> {
-        poll_fn(|context| self.poll_recv(context)).await
+        let mut wait =
+            self.bytes.registration().wait(Direction::Read).because(WaitReason::Signal(self.number));
+        poll_fn(|context| wait.poll_call(context, || self.bytes.get_ref().read(&mut [0]))).await.map(drop)
     }
 
     /// The poll behind [`recv`](Signal::recv).
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let reason = WaitReason::Signal(self.number);
-        let read = || self.bytes.get_ref().read(&mut [0]);
-        ready!(self.bytes.registration().poll_call(context, Direction::Read, reason, read))?;
-        Poll::Ready(Ok(()))
+        let wait = self.bytes.registration().wait_unowned(Direction::Read);
+        let mut wait = wait.because(WaitReason::Signal(self.number));
+        wait.poll_call(context, || self.bytes.get_ref().read(&mut [0])).map_ok(drop)
     }
 }
 

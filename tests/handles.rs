@@ -23,7 +23,10 @@ use greenroom::{Handle, LoopGone, Runtime, sleep, spawn, yield_now};
 use support::{Tally, assert_whole, keep_log, logged, on_drop, panic_of, virtual_runtime, within_patience};
 
 /// Runs `abroad` on another thread while this one runs the loop, and gives its result.
-fn while_running<R: Send + 'static>(runtime: &Runtime, abroad: impl FnOnce(Handle) -> R + Send + 'static) -> R {
+fn while_running<R: Send + 'static>(
+    runtime: &Runtime,
+    abroad: impl FnOnce(Handle) -> R + Send + 'static,
+) -> R {
     let handle = runtime.handle();
     let (done, is_done) = futures::channel::oneshot::channel::<()>();
     let thread = thread::spawn(move || {
@@ -155,9 +158,9 @@ fn a_remote_panic_arrives_with_its_payload() {
     });
     runtime.turn_now();
     runtime.turn_now();
-    let error = text.join().map(|()| ()).unwrap_err();
+    let error = text.join().unwrap_err();
     assert!(error.is_panic() && error.to_string().ends_with(" panicked: far"), "{error}");
-    let payload = value.join().map(|()| ()).unwrap_err().try_into_panic().unwrap();
+    let payload = value.join().unwrap_err().try_into_panic().unwrap();
     assert_eq!(payload.downcast_ref(), Some(&5_u32));
     assert!(in_drop.join().unwrap_err().to_string().ends_with(" panicked: in drop"));
     assert_eq!(logged(), [""; 0], "all were observed");
@@ -169,7 +172,7 @@ fn an_unobserved_remote_panic_is_logged() {
     keep_log();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
-    handle.spawn(async { panic!("nobody there") }).map_detach();
+    handle.spawn(async { panic!("nobody there") }).detach();
     runtime.turn_now();
     runtime.turn_now();
     let lines = logged();
@@ -181,17 +184,6 @@ fn an_unobserved_remote_panic_is_logged() {
     drop(late);
     let lines = logged();
     assert!(lines.len() == 1 && lines[0].contains("panicked: nobody asked"), "{lines:?}");
-}
-
-/// Detaches a task that has no value.
-trait MapDetach {
-    fn map_detach(self);
-}
-
-impl MapDetach for greenroom::RemoteJoinHandle<()> {
-    fn map_detach(self) {
-        self.detach();
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The server helper: its limit of connections, handlers that panic, the orderly end, and what it does
 //! when descriptors run out. To replay one: `cargo test --test server <name>`.
 
+#[path = "support/io/child.rs"]
+mod child;
 #[path = "support/io/few_descriptors.rs"]
 mod few_descriptors;
 #[path = "support/io/logs.rs"]
@@ -9,8 +11,9 @@ mod logs;
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,6 +23,7 @@ use greenroom::{
     Event, JoinHandle, Observer, Runtime, now, sleep, spawn, spawn_named, tasks, timeout, yield_now,
 };
 
+use child::no_child_meanwhile;
 use log::LevelFilter;
 use logs::logged;
 
@@ -27,6 +31,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs a test on virtual time: where nothing can happen any more, the limit comes at once.
 fn run<F: Future>(test: F) -> F::Output {
+    let _no_child = no_child_meanwhile();
     let runtime = Runtime::builder().virtual_clock(true).build().unwrap();
     runtime.block_on(timeout_of(test))
 }
@@ -34,6 +39,13 @@ fn run<F: Future>(test: F) -> F::Output {
 /// `test`, but not for ever.
 async fn timeout_of<F: Future>(test: F) -> F::Output {
     timeout(100_000 * SECOND, test).await.expect("the test came to an end")
+}
+
+/// A listener at an address of its own: no neighbour may get the port when it is closed.
+async fn listen() -> TcpListener {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let host = Ipv4Addr::new(127, 68, 0, NEXT.fetch_add(1, Ordering::Relaxed));
+    TcpListener::bind((host, 0)).await.unwrap()
 }
 
 /// A server on a free port: its task, its address, and what tells it to end.
@@ -49,7 +61,7 @@ impl Running {
         set_up: impl FnOnce(Server) -> Server,
         handler: impl Fn(Connection) -> Fut + 'static,
     ) -> Running {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen().await;
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel::<()>();
         let server = set_up(Server::new(listener));
@@ -257,7 +269,7 @@ fn who_does_not_end_in_time_is_cut_off_and_counted() {
 #[test]
 fn an_end_that_has_come_already_serves_nobody() {
     run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen().await;
         let address = listener.local_addr().unwrap();
         let _waiting = TcpStream::connect(address).await.unwrap();
         let report = Server::new(listener).run(async {}, echo).await.unwrap();
@@ -297,7 +309,7 @@ fn dropping_the_server_closes_the_door_and_lets_the_connections_go_on() {
 #[test]
 fn a_listener_that_is_broken_is_an_error_after_the_connections_have_ended() {
     run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen().await;
         // A listening socket that was shut down gives EINVAL from now on (accept(2)).
         socket2::SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
         let error = Server::new(listener).run(pending(), echo).await.unwrap_err();
@@ -323,6 +335,7 @@ impl Observer for Counts {
 #[test]
 fn the_end_of_a_connection_does_not_wake_those_that_wait_for_the_order() {
     const CLIENTS: usize = 200;
+    let _no_child = no_child_meanwhile();
     let counts = Counts::default();
     let runtime = Runtime::builder().virtual_clock(true).observer(counts.clone()).build().unwrap();
     runtime.block_on(timeout_of(async {

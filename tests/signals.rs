@@ -12,12 +12,13 @@ use futures::{StreamExt, poll};
 use greenroom::signal::{INTERRUPT, Signal, TERMINATE};
 use greenroom::{Runtime, WaitReason, ctrl_c, now, sleep, spawn, spawn_named, tasks, timeout, yield_now};
 
-use child::{in_child, open_descriptors};
+use child::{in_child, no_child_meanwhile, open_descriptors};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs a test on virtual time: where nothing can happen any more, the limit comes at once.
 fn run<F: Future>(test: F) -> F::Output {
+    let _no_child = no_child_meanwhile();
     let runtime = Runtime::builder().virtual_clock(true).build().unwrap();
     runtime.block_on(async { timeout(100_000 * SECOND, test).await.expect("the test came to an end") })
 }

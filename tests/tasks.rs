@@ -125,9 +125,9 @@ fn a_parked_and_a_queued_task_are_dropped_unpolled_when_cancelled() {
     runtime.turn_now();
     let mut queued = make();
     runtime.enter(|| {
-        let _ = parked.cancel();
-        let _ = queued.cancel();
-        let _ = queued.cancel();
+        parked.cancel();
+        queued.cancel();
+        queued.cancel();
     });
     assert_eq!(drops.get(), 0, "the future is dropped when its turn comes, not before");
     runtime.turn_now();
@@ -150,7 +150,7 @@ fn a_running_task_that_cancels_itself_ends_with_that_poll() {
     let shelf: Shelf<i32> = Rc::default();
     let (own, went_on) = (shelf.clone(), after.clone());
     *shelf.borrow_mut() = Some(runtime.spawn(async move {
-        let _ = own.borrow_mut().as_mut().unwrap().cancel();
+        own.borrow_mut().as_mut().unwrap().cancel();
         yield_now().await;
         went_on.set(true);
         1
@@ -168,7 +168,7 @@ fn a_task_that_finishes_in_spite_of_the_request_has_a_value() {
     let shelf: Shelf<i32> = Rc::default();
     let own = shelf.clone();
     *shelf.borrow_mut() = Some(runtime.spawn(async move {
-        let _ = own.borrow_mut().as_mut().unwrap().cancel();
+        own.borrow_mut().as_mut().unwrap().cancel();
         7
     }));
     runtime.turn_now();

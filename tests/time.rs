@@ -197,7 +197,7 @@ fn a_dropped_sleep_leaves_nothing_to_wait_for() {
         runtime.enter(|| assert!(!poll_once(&mut abandoned)));
         match away {
             true => std::thread::spawn(move || drop(abandoned)).join().unwrap(),
-            false => drop(abandoned),
+            false => runtime.enter(|| drop(abandoned)),
         }
         // From elsewhere the end of a sleep is a message, which the first turn takes in.
         runtime.turn_now();

@@ -216,15 +216,12 @@ fn a_sleep_moved_to_another_task_wakes_that_one() {
     let runtime = virtual_runtime();
     runtime.block_on(async {
         let mut nap = Box::pin(sleep(Duration::from_secs(9)));
-        let nap = spawn(async move {
-            poll_fn(|context| {
-                assert!(nap.as_mut().poll(context).is_pending());
-                Poll::Ready(())
-            })
-            .await;
-            nap
+        let first = spawn(async move {
+            let polled = poll_fn(|context| Poll::Ready(nap.as_mut().poll(context)));
+            assert!(polled.await.is_pending());
+            Some(nap)
         });
-        let nap = nap.await.unwrap();
+        let nap = first.await.unwrap().unwrap();
         spawn(nap).await.unwrap();
         assert_eq!(greenroom::tasks()[0].waited, Duration::from_secs(0));
     });

@@ -14,7 +14,11 @@ pub mod session;
 pub mod telnet;
 pub mod text;
 
+use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use socket2::SockRef;
 
 /// How much is read from a client before it is answered.
 pub const READ_BYTES: usize = 16 * 1024;
@@ -30,3 +34,10 @@ pub const LINGER_BYTES: usize = 1024 * 1024;
 
 /// How long the clients have when the server shall end.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Bounds what the kernel holds for a client that reads slowly. Without this the send buffer grows to
+/// megabytes and is writable again only after a third of it has drained: to us, a client that reads steadily
+/// but slowly would look as if it did not read at all.
+pub fn bound_unsent(connection: &impl AsFd) -> io::Result<()> {
+    SockRef::from(connection).set_tcp_notsent_lowat(OUTPUT_BYTES as u32)
+}

@@ -1,13 +1,14 @@
 //! What the case servers say, to their log and to whoever started them: one place for the words.
 //!
-//! The lines about clients and the announcements are part of the service; whatever a client sent is
-//! made fit to be printed before it gets here.
+//! The lines about clients and the announcements are part of the service. Whatever a client sent is made
+//! fit to be printed here, and only if it is printed.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use super::options::connection_limit;
 use super::output::now_as_ctime;
+use super::text::for_log;
 
 /// The server is there.
 pub fn say_up(host: &str, port: u16) {
@@ -43,6 +44,21 @@ pub fn cannot_listen(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}; {remedy}"))
 }
 
+/// The last words of a server that cannot go on.
+pub fn say_failed(program: &str, error: &io::Error) {
+    let hint = match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => " (ulimit -n raises the limit)",
+        _ => "",
+    };
+    // Standard error may be closed, which is no reason to panic.
+    let _ = writeln!(io::stderr(), "{program}: {error}{hint}");
+}
+
+/// The error of a server that was told to stop while it was stopping.
+pub fn cut_off() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "told to stop at once, before everyone had left")
+}
+
 /// A client's visit: its coming is logged when this is made, its going, in whatever manner, when it is
 /// dropped.
 #[derive(Debug)]
@@ -59,9 +75,9 @@ impl Guest {
         Guest { address }
     }
 
-    /// The client has said a line, which is printable by now.
-    pub fn said(&self, line: &str) {
-        log::info!("{} --> {line}", self.address);
+    /// The client has said this line, of which only a printable form is shown.
+    pub fn said(&self, line: &[u8]) {
+        log::info!("{} --> {}", self.address, for_log(line));
     }
 
     /// Why the server ends the visit.

@@ -68,6 +68,8 @@ pub struct Session {
     mode: Mode,
     /// Why the conversation has ended, once it has.
     ending: Option<Ending>,
+    /// How often a line began or ended; see `milestones`.
+    milestones: u64,
 }
 
 impl Session {
@@ -78,6 +80,7 @@ impl Session {
             lines: LineSplitter::new(max_line_bytes),
             mode: Mode::Upper,
             ending: None,
+            milestones: 0,
         }
     }
 
@@ -90,13 +93,14 @@ impl Session {
     /// up or the output holds at least `enough` bytes; the caller then sends, and calls again for the rest.
     ///
     /// So the output stays below `enough` plus one answer, which is up to nine times as long as its line.
-    /// Each line that is not a command goes to `log`, fit to be printed.
+    /// Each line that is not a command goes to `log`, without its trailing white space and otherwise as it came:
+    /// not fit to be printed.
     pub fn receive(
         &mut self,
         input: &mut &[u8],
         output: &mut Vec<u8>,
         enough: usize,
-        log: &mut dyn FnMut(&str),
+        log: &mut dyn FnMut(&[u8]),
     ) -> Flow {
         while self.ending.is_none() && output.len() < enough {
             let Some(piece) = self.telnet.next_piece(input) else {
@@ -108,7 +112,7 @@ impl Session {
     }
 
     /// To be called once at the end of the input: an unfinished last line is answered like any other.
-    pub fn end_of_input(&mut self, output: &mut Vec<u8>, log: &mut dyn FnMut(&str)) -> Flow {
+    pub fn end_of_input(&mut self, output: &mut Vec<u8>, log: &mut dyn FnMut(&[u8])) -> Flow {
         if self.ending.is_none()
             && let Some(piece) = self.telnet.finish()
         {
@@ -122,14 +126,10 @@ impl Session {
         self.flow()
     }
 
-    /// Whether a line has begun to arrive that has not ended yet.
-    pub fn line_under_way(&self) -> bool {
-        self.lines.partial_bytes() > 0
-    }
-
-    /// How many lines have arrived whole.
-    pub fn lines(&self) -> u64 {
-        self.lines.lines()
+    /// A number that grows when a line ends, and when one begins to arrive in pieces: with each of these a
+    /// client has a new period of grace, and with nothing else.
+    pub fn milestones(&self) -> u64 {
+        self.milestones
     }
 
     /// Why the conversation has ended; `None` as long as it is open.
@@ -145,15 +145,23 @@ impl Session {
     }
 
     /// Handles one piece of the input, which has at most one line's end.
-    fn take(&mut self, piece: Piece<'_>, output: &mut Vec<u8>, log: &mut dyn FnMut(&str)) {
+    fn take(&mut self, piece: Piece<'_>, output: &mut Vec<u8>, log: &mut dyn FnMut(&[u8])) {
         match piece {
             Piece::Answer(answer) => output.extend_from_slice(&answer),
+            Piece::EndOfLine => self.lines.end_is_complete(),
             Piece::Interrupt => self.lines.discard_partial(),
             Piece::Data(mut data) => {
+                let was_under_way = self.lines.partial_bytes() > 0;
                 while self.ending.is_none() && !data.is_empty() {
                     match self.lines.next_line(&mut data) {
-                        Ok(Some(line)) => self.answer(&line, output, log),
-                        Ok(None) => {}
+                        Ok(Some(line)) => {
+                            self.milestones += 1;
+                            self.answer(&line, output, log);
+                        }
+                        Ok(None) => {
+                            let is_under_way = self.lines.partial_bytes() > 0;
+                            self.milestones += u64::from(is_under_way && !was_under_way);
+                        }
                         Err(error) => self.ending = Some(Ending::LineTooLong(error)),
                     }
                 }
@@ -161,7 +169,7 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, line: &[u8], output: &mut Vec<u8>, log: &mut dyn FnMut(&str)) {
+    fn answer(&mut self, line: &[u8], output: &mut Vec<u8>, log: &mut dyn FnMut(&[u8])) {
         let line = text::trim_end(line);
         match (self.mode, line) {
             (_, b"quit") => {
@@ -177,12 +185,12 @@ impl Session {
                 self.mode = Mode::Upper;
             }
             (Mode::Upper, _) => {
-                log(&text::for_log(line));
+                log(line);
                 output.extend_from_slice(b"Upper-cased: ");
                 text::push_upper_case(line, output);
             }
             (Mode::Title, _) => {
-                log(&text::for_log(line));
+                log(line);
                 output.extend_from_slice(b"Title-cased: ");
                 text::push_title_case(line, output);
             }
@@ -199,7 +207,7 @@ mod tests {
     fn converse(input: &[u8], size: usize, limit: usize) -> (String, Vec<String>, Option<Ending>) {
         let mut session = Session::new(limit);
         let (mut output, mut logged) = (Vec::new(), Vec::new());
-        let mut log = |line: &str| logged.push(line.to_string());
+        let mut log = |line: &[u8]| logged.push(text::for_log(line));
         for mut packet in input.chunks(size) {
             session.receive(&mut packet, &mut output, usize::MAX, &mut log);
         }
@@ -262,10 +270,31 @@ mod tests {
     fn an_interrupt_discards_the_line_under_way() {
         let (answers, ..) = converse(b"junk\xff\xf4ok\r\x00", 1, 99);
         assert_eq!(answers, "Upper-cased: 'OK'\r\n");
+    }
+
+    #[test]
+    fn only_the_beginning_and_the_end_of_a_line_are_milestones() {
         let mut session = Session::new(9);
-        session.receive(&mut &b"half"[..], &mut Vec::new(), 1, &mut |_| ());
-        assert!(session.line_under_way());
-        session.receive(&mut &b"\xff\xf4"[..], &mut Vec::new(), 1, &mut |_| ());
-        assert!(!session.line_under_way());
+        let mut after = |mut packet: &[u8]| {
+            session.receive(&mut packet, &mut Vec::new(), usize::MAX, &mut |_| ());
+            session.milestones()
+        };
+        assert_eq!(after(b"\xff\xf1"), 0, "a command is none");
+        assert_eq!(after(b"a"), 1);
+        assert_eq!(after(b"b\xff\xf1"), 1, "a byte in the middle is none");
+        assert_eq!(after(b"\r"), 2);
+        assert_eq!(after(b"\n"), 2, "the rest of a line's end is none");
+        assert_eq!(after(b"c\xff\xf4d"), 4, "an interrupted line, and the next");
+        assert_eq!(after(b"\ne\nf"), 7);
+    }
+
+    #[test]
+    fn a_nul_completes_an_end_of_line_like_a_line_feed() {
+        for size in 1..4 {
+            let (answers, ..) = converse(b"\r\0\n", size, 9);
+            assert_eq!(answers, "Upper-cased: ''\r\n".repeat(2));
+            let (answers, ..) = converse(b"\r\n\0", size, 9);
+            assert_eq!(answers, "Upper-cased: ''\r\nUpper-cased: '\\x00'\r\n");
+        }
     }
 }

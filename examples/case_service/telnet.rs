@@ -9,7 +9,7 @@
 //!   FF FF       one data byte FF              FF FD x   DO x: refused, but a timing mark (6) is granted
 //!   FF F4       Interrupt Process             FF FB x   WILL x: refused
 //!   FF FA ...   skipped up to FF F0           FF FC x   WONT x, and FF FE x, DONT x: no answer
-//!   CR NUL      the NUL is dropped            FF F0 to FF F9, the others: dropped
+//!   CR NUL      an end of line                FF F0 to FF F9, the others: dropped
 //! ```
 //!
 //! Invariants: nothing is buffered, so a negotiation of any length costs no memory; the pieces depend on
@@ -34,6 +34,8 @@ pub enum Piece<'a> {
     Data(&'a [u8]),
     /// To be sent to the client, in its place among the other answers.
     Answer([u8; 3]),
+    /// The NUL of a CR NUL: the end of line that the CR began is complete.
+    EndOfLine,
     /// The person wants to be rid of the line under way.
     Interrupt,
 }
@@ -76,7 +78,7 @@ impl Decoder {
                 State::Data if byte == IAC => self.go(State::Escape),
                 State::Data if byte == 0 && self.after_cr => {
                     self.after_cr = false;
-                    None
+                    Some(Piece::EndOfLine)
                 }
                 State::Data => return Some(self.take_data(input)),
                 State::Escape if byte < SUBNEGOTIATION_END => {
@@ -183,6 +185,7 @@ mod tests {
                 shown.extend_from_slice(data);
             }
             Piece::Answer(answer) => shown.extend([b"[", &answer[..], b"]"].concat()),
+            Piece::EndOfLine => shown.push(b'$'),
             Piece::Interrupt => shown.push(b'!'),
         };
         for packet in packets {

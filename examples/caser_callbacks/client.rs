@@ -23,8 +23,8 @@ use greenroom::{CallHandle, add_reader, add_writer, call_later, remove_reader, r
 
 use crate::case_service::options::Options;
 use crate::case_service::report::Guest;
-use crate::case_service::session::{Flow, Session};
-use crate::case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES};
+use crate::case_service::session::Session;
+use crate::case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES, bound_unsent};
 
 /// A client, shared by its callbacks; the server owns it.
 pub type SharedClient = Rc<RefCell<Client>>;
@@ -52,6 +52,8 @@ pub struct Client {
     session: Session,
     /// What the connection is doing.
     phase: Phase,
+    /// Whether the server shall end: then it leaves once all that has come is answered.
+    shall_leave: bool,
     /// What has come and is not answered yet.
     input: Vec<u8>,
     /// What is to be sent.
@@ -77,6 +79,7 @@ pub fn welcome(stream: TcpStream, peer: SocketAddr, options: &Options) -> Shared
         guest: Guest::welcome(peer),
         session: Session::new(options.max_line),
         phase: Phase::Talking,
+        shall_leave: false,
         input: Vec::new(),
         output: Session::greeting().to_vec(),
         sent: 0,
@@ -91,6 +94,9 @@ pub fn welcome(stream: TcpStream, peer: SocketAddr, options: &Options) -> Shared
 /// Begins the conversation; `when_gone` is called once, when it is over.
 pub fn start(client: &SharedClient, when_gone: impl FnOnce() + 'static) {
     client.borrow_mut().when_gone = Some(Box::new(when_gone));
+    if let Err(error) = bound_unsent(&client.borrow().stream) {
+        log::debug!("cannot bound what is unsent: {error}");
+    }
     be_patient(client);
     listen_to(client);
     go_on(client);
@@ -98,8 +104,12 @@ pub fn start(client: &SharedClient, when_gone: impl FnOnce() + 'static) {
 
 /// The server shall end: a client that talks is let go once it has its answers.
 pub fn let_go(client: &SharedClient) {
-    let was_talking = client.borrow().phase == Phase::Talking;
-    if was_talking {
+    let mut inside = client.borrow_mut();
+    inside.shall_leave = true;
+    remove_reader(&inside.stream);
+    let is_answered = inside.phase == Phase::Talking && inside.input.is_empty();
+    drop(inside);
+    if is_answered {
         leave(client, &"the server shall end");
     }
 }
@@ -132,9 +142,10 @@ fn hear(client: &SharedClient) {
         inside.heard += count;
         let enough = count == 0 || inside.heard >= LINGER_BYTES;
         drop(inside);
-        return if enough {
-            gone(client)
-        };
+        if enough {
+            gone(client);
+        }
+        return;
     }
     if count == 0 {
         let Client { session, output, guest, .. } = &mut *inside;
@@ -167,7 +178,13 @@ fn go_on(client: &SharedClient) {
         }
         let phase = client.borrow().phase;
         match phase {
-            Phase::Talking if client.borrow().input.is_empty() => return,
+            Phase::Talking if client.borrow().input.is_empty() => {
+                let shall_leave = client.borrow().shall_leave;
+                if shall_leave {
+                    leave(client, &"the server shall end");
+                }
+                return;
+            }
             Phase::Talking => answer(client),
             Phase::Finishing => return gone(client),
             Phase::Leaving => return linger(client),
@@ -180,19 +197,19 @@ fn go_on(client: &SharedClient) {
 fn answer(client: &SharedClient) {
     let mut inside = client.borrow_mut();
     let Client { session, input, output, guest, .. } = &mut *inside;
-    let (lines, was_under_way) = (session.lines(), session.line_under_way());
+    let milestones = session.milestones();
     let mut rest = &input[..];
-    let flow = session.receive(&mut rest, output, OUTPUT_BYTES, &mut |line| guest.said(line));
+    session.receive(&mut rest, output, OUTPUT_BYTES, &mut |line| guest.said(line));
     *input = rest.to_vec();
-    let line_began = session.line_under_way() && !was_under_way;
-    let line_ended = session.lines() != lines;
-    let ending = session.ending();
-    drop(inside);
-    if line_began || line_ended {
-        be_patient(client);
+    let has_news = session.milestones() != milestones;
+    if let Some(ending) = session.ending() {
+        guest.sent_away(&ending);
+        input.clear();
+        inside.phase = Phase::Leaving;
     }
-    if let (Flow::Closed, Some(ending)) = (flow, ending) {
-        leave(client, &ending);
+    drop(inside);
+    if has_news {
+        be_patient(client);
     }
 }
 
@@ -234,8 +251,8 @@ fn wait_for_room(client: &SharedClient) {
 fn stop_waiting_for_room(client: &SharedClient) {
     client.borrow_mut().is_writing = false;
     remove_writer(&client.borrow().stream);
-    let is_talking = client.borrow().phase == Phase::Talking;
-    if is_talking {
+    let is_listening = client.borrow().phase == Phase::Talking && !client.borrow().shall_leave;
+    if is_listening {
         be_patient(client);
         listen_to(client);
     }
@@ -264,7 +281,6 @@ fn set_timer(client: &SharedClient, timer: CallHandle) {
 fn leave(client: &SharedClient, reason: &dyn std::fmt::Display) {
     client.borrow().guest.sent_away(reason);
     client.borrow_mut().phase = Phase::Leaving;
-    client.borrow_mut().input.clear();
     go_on(client);
 }
 

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::local_loop::{LocalLoop, current};
+use super::local_loop::{LocalLoop, Running};
 use super::stall::Stalled;
 use crate::task::join::JoinHandle;
 
@@ -100,33 +100,21 @@ impl Drop for Cut {
     }
 }
 
-/// Marks the loop as running from a place, until dropped.
-pub(crate) struct Running<'a>(&'a LocalLoop);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.run_at.set(None);
+impl BlockOnError {
+    /// Begins to run a loop from `inner`, if none runs on this thread.
+    pub(crate) fn or_run(inner: &'static Location<'static>) -> Result<Running, BlockOnError> {
+        Running::start(inner).map_err(|outer| BlockOnError::Nested { outer, inner })
     }
 }
 
 impl LocalLoop {
-    /// Marks the loop as running, if none runs on this thread.
-    pub(crate) fn start(&self, inner: &'static Location<'static>) -> Result<Running<'_>, BlockOnError> {
-        let outer = current().and_then(|current| current.run_at.get()).or(self.run_at.get());
-        if let Some(outer) = outer {
-            return Err(BlockOnError::Nested { outer, inner });
-        }
-        self.run_at.set(Some(inner));
-        Ok(Running(self))
-    }
-
     /// Turns until `future` is done. Its panics go on to the caller.
     pub(crate) fn block_on<F: Future>(
         self: &Rc<Self>,
         future: F,
         location: &'static Location<'static>,
     ) -> Result<F::Output, BlockOnError> {
-        let _running = self.start(location)?;
+        let _running = BlockOnError::or_run(location)?;
         let _entered = self.enter();
         let mut frame = Frame { future: pin!(future), output: None };
         let pointer = NonNull::from(&mut frame);
@@ -145,7 +133,8 @@ impl LocalLoop {
         if let Poll::Ready(Err(error)) = Pin::new(&mut main).poll(&mut Context::from_waker(Waker::noop())) {
             match error.try_into_panic() {
                 Ok(payload) => resume_unwind(payload),
-                Err(cancelled) => panic!("block_on: {cancelled} from outside"),
+                // Nobody else has this task's handle.
+                Err(cancelled) => unreachable!("{cancelled}"),
             }
         }
         // SAFETY: the task is finished and the way is cut: the frame is ours alone again, and it
@@ -156,7 +145,7 @@ impl LocalLoop {
 
     /// Turns until `stop` is called, or nothing is left that could happen.
     pub(crate) fn run(self: &Rc<Self>, location: &'static Location<'static>) -> Result<(), BlockOnError> {
-        let _running = self.start(location)?;
+        let _running = BlockOnError::or_run(location)?;
         let _entered = self.enter();
         self.stopping.set(false);
         while !self.stopping.get() {

@@ -49,7 +49,8 @@ impl CallHandle {
         }
     }
 
-    /// When it runs next; `None` if it has run, was cancelled, or waits for no time.
+    /// When it runs next; `None` if it has run, was cancelled, or waits for no time. While it runs, the next
+    /// beat of a periodic one is not set yet.
     ///
     /// # Panics
     /// On a thread that is not inside of the callback's loop.
@@ -251,9 +252,11 @@ impl LocalLoop {
 
     /// Returns the closure of a repeating callback, unless it cancelled itself.
     fn put_back(&self, key: Key, f: Box<dyn FnMut()>) {
+        let mut f = Some(f);
         if let Some(callback) = self.callbacks.borrow_mut().get_mut(key) {
-            callback.closure = Some(Closure::Many(f));
+            callback.closure = f.take().map(Closure::Many);
         }
+        guard("dropping a callback", || drop(f));
     }
 
     /// Arranges for a repeating callback to run again, unless it cancelled itself.
@@ -273,7 +276,9 @@ impl LocalLoop {
             Schedule::Watch(fd, direction) => {
                 if let Err(error) = self.arm(fd, direction, key) {
                     log::error!("stopped watching fd {fd}, which was closed while watched: {error}");
-                    self.unwatch(fd, direction, false);
+                    guard("dropping a callback", || {
+                        self.unwatch(fd, direction, false);
+                    });
                 }
             }
         }
@@ -305,6 +310,15 @@ impl LocalLoop {
         self.arm(fd, direction, handle.key)
     }
 
+    /// A descriptor was registered anew: so a callback that still watches its number watches a file that its
+    /// owner has closed.
+    pub(crate) fn forget_watch(&self, fd: RawFd) {
+        if self.watches.borrow().contains_key(&fd) {
+            self.unwatch(fd, Direction::Read, false);
+            self.unwatch(fd, Direction::Write, false);
+        }
+    }
+
     /// Forgets a watched descriptor that its owner closed meanwhile: the number is another file's.
     fn forget_if_stale(&self, fd: RawFd) {
         let source = self.watches.borrow().get(&fd).map(|watch| watch.source);
@@ -320,7 +334,7 @@ impl LocalLoop {
             return Ok(());
         };
         let mut reactor = self.reactor.borrow_mut();
-        reactor.wait_for(source, direction, Target::Callback(callback));
+        drop(reactor.wait_for(source, direction, Target::Callback(callback), None));
         reactor.rearm(source)
     }
 
@@ -341,7 +355,7 @@ impl LocalLoop {
         }
         drop(watches);
         let mut reactor = self.reactor.borrow_mut();
-        reactor.stop_waiting(source, direction, &Target::Callback(key));
+        drop(reactor.stop_waking(source, direction, &Target::Callback(key)));
         match (is_unused, is_open) {
             (true, true) => drop(reactor.deregister(source)),
             (true, false) => drop(reactor.forget(source)),

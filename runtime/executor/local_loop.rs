@@ -12,20 +12,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::Arc as StdArc;
 
 use super::callback::{Callback, Watch};
 use crate::atomic::{Arc, Ordering};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::observer::{Event, Observer};
 use crate::reactor::Reactor;
 use crate::rng::Rng;
 use crate::table::{Key, Table};
 use crate::task::header::{Home, LocalWaker, Mail};
-use crate::task::here::{self, Here, Ready};
+use crate::task::here::{self, Here, Ready, Undropped};
+use crate::task::join::drop_handle;
 use crate::task::waker::guard;
 use crate::timer_heap::TimerHeap;
 
@@ -63,8 +64,13 @@ pub(crate) struct LocalLoop {
     pub(crate) watches: RefCell<HashMap<RawFd, Watch>>,
     /// What shuffles the generations; `None` is first come, first served.
     pub(crate) shuffle: Option<RefCell<Rng>>,
-    /// An empty run queue: where the next generation gathers while one runs.
-    pub(crate) spare: RefCell<VecDeque<Ready>>,
+    /// What is left of the generation that runs. Should a panic ever end a turn early, the next one
+    /// goes on with it; the same holds for the next two.
+    pub(crate) generation: RefCell<VecDeque<Ready>>,
+    /// What is left of the timers that were due.
+    pub(crate) due: RefCell<VecDeque<(Moment, Target)>>,
+    /// What is left of the letters that were taken from the inbox.
+    pub(crate) letters: RefCell<VecDeque<Mail>>,
     /// Who hears the events.
     observer: Option<Box<dyn Observer>>,
     /// How many turns there were.
@@ -77,8 +83,6 @@ pub(crate) struct LocalLoop {
     pub(crate) closing: Cell<bool>,
     /// Whether "cannot tell whether we are stalled" was logged already.
     pub(crate) said_uncertain: Cell<bool>,
-    /// Where the loop is being run, while it is.
-    pub(crate) run_at: Cell<Option<&'static Location<'static>>>,
 }
 
 impl LocalLoop {
@@ -92,7 +96,7 @@ impl LocalLoop {
         observer: Option<Box<dyn Observer>>,
     ) -> io::Result<Rc<LocalLoop>> {
         let (reactor, notifier) = Reactor::new()?;
-        let notifier = StdArc::new(notifier);
+        let unregister = Box::new(reactor.unregister_from_anywhere()?);
         let notify = Box::new(move || {
             // Writing to an eventfd fails only when the loop that owns it is gone.
             if let Err(error) = notifier.wake() {
@@ -100,7 +104,7 @@ impl LocalLoop {
             }
         });
         Ok(Rc::new(LocalLoop {
-            here: Rc::new(Here::new(Arc::new(Home::new(notify)), clock)),
+            here: Rc::new(Here::new(Arc::new(Home::new(notify, unregister)), clock)),
             timers: RefCell::new(TimerHeap::new()),
             reactor: RefCell::new(reactor),
             callbacks: RefCell::new(Table::new()),
@@ -109,14 +113,15 @@ impl LocalLoop {
                 Order::Fifo => None,
                 Order::Shuffled(seed) => Some(RefCell::new(Rng::new(seed))),
             },
-            spare: RefCell::new(VecDeque::new()),
+            generation: RefCell::new(VecDeque::new()),
+            due: RefCell::new(VecDeque::new()),
+            letters: RefCell::new(VecDeque::new()),
             observer,
             turns: Cell::new(0),
             ran_since_look: Cell::new(0),
             stopping: Cell::new(false),
             closing: Cell::new(false),
             said_uncertain: Cell::new(false),
-            run_at: Cell::new(None),
         }))
     }
 
@@ -132,7 +137,7 @@ impl LocalLoop {
 
     /// Whether a task or callback is ready.
     pub(crate) fn has_ready(&self) -> bool {
-        !self.here.ready.borrow().is_empty()
+        !self.here.ready.borrow().is_empty() || !self.generation.borrow().is_empty()
     }
 
     /// Tells the observer, if there is one; `event` is not even made if there is none.
@@ -159,7 +164,9 @@ impl LocalLoop {
                 self.here.wake(&task);
             }
             Mail::Cancel(task) => self.here.cancel(&task),
-            Mail::DropHandle(task) => crate::task::join::drop_handle(&task),
+            Mail::DropHandle(task) => guard("a handle dropped far from home", || drop_handle(&task)),
+            // Reading it was all that was asked for.
+            Mail::LookAgain => {}
             Mail::Run(run) => guard("a message from another thread", run),
         }
     }
@@ -183,7 +190,36 @@ impl fmt::Debug for LocalLoop {
 
 thread_local! {
     /// The loop that this thread is inside of.
-    static CURRENT: RefCell<Option<Rc<LocalLoop>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Undropped<LocalLoop>> = const { RefCell::new(ManuallyDrop::new(None)) };
+
+    /// Where the loop that runs on this thread was started.
+    static RUNNING_FROM: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Running a loop on this thread; dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Running(());
+
+impl Running {
+    /// Begins to run a loop from `location`.
+    ///
+    /// # Errors
+    /// If one runs already; the error is where that was started.
+    pub(crate) fn start(location: &'static Location<'static>) -> Result<Running, &'static Location<'static>> {
+        match RUNNING_FROM.get() {
+            Some(outer) => Err(outer),
+            None => {
+                RUNNING_FROM.set(Some(location));
+                Ok(Running(()))
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING_FROM.set(None);
+    }
 }
 
 /// Being inside of a loop; dropping it leaves.
@@ -197,7 +233,7 @@ impl LocalLoop {
     /// Goes inside: `spawn`, `sleep` and all the rest mean this loop until the guard is dropped.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
         here::enter(Some(self.here.clone()));
-        Entered { outer: CURRENT.replace(Some(self.clone())) }
+        Entered { outer: replace_current(Some(self.clone())) }
     }
 }
 
@@ -205,14 +241,18 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let outer = self.outer.take();
         here::enter(outer.as_ref().map(|outer| outer.here.clone()));
-        CURRENT.set(outer);
+        drop(replace_current(outer));
     }
+}
+
+/// Makes `current` the loop that this thread is inside of; returns the one before.
+fn replace_current(current: Option<Rc<LocalLoop>>) -> Option<Rc<LocalLoop>> {
+    ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(current)))
 }
 
 /// The loop that this thread is inside of.
 pub(crate) fn current() -> Option<Rc<LocalLoop>> {
-    // `try_with`: a destructor may ask while the thread is being torn down.
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.with_borrow(|current| Option::clone(current))
 }
 
 /// The loop that this thread is inside of, if it is the one of `home`.

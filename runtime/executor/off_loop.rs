@@ -23,7 +23,7 @@ struct Job(Arc<Home>);
 impl Drop for Job {
     fn drop(&mut self) {
         self.0.jobs.fetch_sub(1, Ordering::Release);
-        drop(self.0.post(Mail::Run(Box::new(|| ()))));
+        drop(self.0.post(Mail::LookAgain));
     }
 }
 

@@ -18,8 +18,9 @@ use super::local_loop::{NoLoop, current, expect_current, try_current};
 use crate::atomic::{Arc, Condvar, Mutex, MutexGuard, Ordering};
 use crate::clock::Moment;
 use crate::fault::{self, Fault};
+use crate::id::TaskId;
 use crate::task::error::JoinError;
-use crate::task::header::{Home, Mail, Payload, TaskRef};
+use crate::task::header::{Home, Mail, Payload};
 use crate::task::waker::guard;
 
 /// A loop, from any thread: spawn `Send` futures on it, and run callbacks in it.
@@ -87,7 +88,7 @@ impl Handle {
             let delivering = Delivering { future: Box::pin(future), sender };
             let mut task = expect_current("Handle::spawn").spawn(delivering, None, location);
             let mut slot = packet.lock();
-            slot.task = Some(task.task_ref());
+            slot.task = Some(task.id());
             let cancel_asked = slot.cancel_asked;
             drop(slot);
             if cancel_asked {
@@ -122,7 +123,7 @@ impl Drop for Handle {
         let was_last = self.home.handles.fetch_sub(1, Ordering::Release) == 1;
         if was_last && !fault::is_on(Fault::LeaveWithoutWord) {
             // The loop may be asleep because we might still have come; let it think again.
-            drop(self.home.post(Mail::Run(Box::new(|| ()))));
+            drop(self.home.post(Mail::LookAgain));
         }
     }
 }
@@ -144,7 +145,7 @@ struct Slot<T> {
     /// Whether the result is, or was, there.
     done: bool,
     /// The task, from when it exists until it is over.
-    task: Option<TaskRef>,
+    task: Option<TaskId>,
     /// Whether somebody asked it to stop before it existed.
     cancel_asked: bool,
     /// The future that waits for the result.
@@ -178,14 +179,14 @@ impl<T> Packet<T> {
             self.announce(waker);
         }
         let mut slot = self.lock();
-        if slot.done {
+        if slot.done && !fault::is_on(Fault::DeliverTwice) {
             return;
         }
         slot.done = true;
         slot.result = Some(result);
-        let (waker, task) = (slot.waker.take(), slot.task.take());
+        slot.task = None;
+        let waker = slot.waker.take();
         drop(slot);
-        drop(task);
         if !fault::is_on(Fault::AnnounceBeforeResult) {
             self.announce(waker);
         }
@@ -212,14 +213,16 @@ impl<T> Packet<T> {
 
     /// Takes the result if it is there, else keeps the waker.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        // Cloned before and dropped after the lock is held: it may be somebody else's.
+        let waker = context.waker().clone();
         let mut slot = self.lock();
         if let Some(result) = slot.result.take() {
             return Poll::Ready(result);
         }
-        assert!(!slot.done, "a RemoteJoinHandle was polled after it gave its value");
-        let old = slot.waker.replace(context.waker().clone());
+        let (done, old) = (slot.done, slot.waker.replace(waker));
         drop(slot);
         drop(old);
+        assert!(!done, "a RemoteJoinHandle was polled after it gave its value");
         Poll::Pending
     }
 }
@@ -232,7 +235,7 @@ impl<T> Drop for PacketSender<T> {
         if fault::is_on(Fault::DropWithoutResult) {
             return;
         }
-        let task = self.0.lock().task.as_ref().map(|task| task.id);
+        let task = self.0.lock().task;
         self.0.deliver(Err(task.map_or(JoinError::loop_gone(), JoinError::cancelled)));
     }
 }
@@ -284,12 +287,13 @@ impl<T> RemoteJoinHandle<T> {
     /// If the task panicked or was cancelled, or its loop is gone.
     ///
     /// # Panics
-    /// Inside of a loop, which it would stop: await the handle there.
+    /// On the thread of the task's own loop, or inside of any: it would stop that. Await the handle there.
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
+        let would_stop_a_loop = current().is_some() || self.handle.home.thread == std::thread::current().id();
         assert!(
-            current().is_none(),
-            "RemoteJoinHandle::join would stop the loop that this thread is inside of; await it"
+            self.is_finished() || !would_stop_a_loop,
+            "RemoteJoinHandle::join would stop the loop of this thread, and then wait for ever; await it"
         );
         self.packet.wait()
     }
@@ -304,10 +308,11 @@ impl<T> RemoteJoinHandle<T> {
     pub fn cancel(&self) {
         let mut slot = self.packet.lock();
         slot.cancel_asked = true;
-        let task = slot.task.clone();
+        let task = slot.task;
         drop(slot);
         if let Some(task) = task {
-            drop(self.handle.home.post(Mail::Cancel(task)));
+            // If the loop is gone, so is the task.
+            let _ = self.handle.at_home(move || expect_current("cancel").here.cancel_id(task));
         }
     }
 

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use super::local_loop::{LocalLoop, Target};
 use super::stall::TaskInfo;
+use crate::clock::Moment;
 use crate::table::Key;
 use crate::task::header::{Mail, TaskRef};
 use crate::task::join::drop_handle;
 use crate::task::waker::guard;
-use crate::timer_heap::TimerHeap;
 
 /// The callback of a timer that shall only end a wait.
 const NOBODY: Key = Key { slot: u32::MAX, generation: u32::MAX };
@@ -59,13 +59,7 @@ impl LocalLoop {
         self.let_tasks_stop(grace);
         self.closing.set(true);
         let not_stopped = self.task_list();
-        for _ in 0..ROUNDS {
-            self.cancel_all();
-            self.turn(|| false);
-            if self.here.tasks.borrow().len() == 0 && self.drop_what_waits() == 0 {
-                break;
-            }
-        }
+        self.drop_all();
         for letter in self.home().inbox.close() {
             guard("a letter that nobody read", || match letter {
                 // The flag that says whose the output is must not stay behind.
@@ -73,8 +67,20 @@ impl LocalLoop {
                 unread => drop(unread),
             });
         }
-        self.drop_what_waits();
+        // The letters' destructors may have spawned in their turn.
+        self.drop_all();
         ShutdownReport { cancelled, not_stopped }
+    }
+
+    /// Drops every task and callback, and what their destructors make, and so on.
+    fn drop_all(&self) {
+        for _ in 0..ROUNDS {
+            self.cancel_all();
+            self.turn(|| false);
+            if self.here.tasks.borrow().len() == 0 && self.drop_what_waits() == 0 {
+                break;
+            }
+        }
     }
 
     /// Asks every task to stop; says how many there are.
@@ -105,7 +111,11 @@ impl LocalLoop {
             let mut table = self.callbacks.borrow_mut();
             table.keys().into_iter().filter_map(|key| table.remove(key)).collect()
         };
-        let timers = self.timers.replace(TimerHeap::new());
+        // Popped one by one: a key must not be valid in a second life of the heap.
+        let timers: Vec<_> = {
+            let mut heap = self.timers.borrow_mut();
+            std::iter::from_fn(|| heap.pop_due(Moment::NEVER)).collect()
+        };
         for watch in std::mem::take(&mut *self.watches.borrow_mut()).into_values() {
             self.reactor.borrow_mut().deregister(watch.source);
         }

@@ -92,28 +92,28 @@ impl LocalLoop {
         if self.reactor.borrow().armed() > 0 || self.has_outside_help() {
             return false;
         }
-        let tasks = self.here.tasks.borrow();
-        let held_elsewhere = tasks.iter().find(|(_, task)| has_counted_waker(task));
-        if let Some((_, task)) = held_elsewhere {
+        let held_elsewhere = {
+            let tasks = self.here.tasks.borrow();
+            tasks.iter().map(|(_, task)| task).find(|task| has_counted_waker(task)).cloned()
+        };
+        if let Some(task) = held_elsewhere {
             if !self.said_uncertain.replace(true) {
                 log::debug!(
                     target: "greenroom",
                     "waiting for something outside of the loop: a waker of {} is held by code that \
                      the loop cannot see, so it cannot tell whether it is stalled",
-                    **task
+                    *task
                 );
             }
             return false;
         }
         // The inbox last: whoever dropped the last handle or waker left word before.
-        let no_mail = self.home().inbox.park();
-        self.home().inbox.unpark();
-        no_mail
+        !self.has_mail()
     }
 
     /// Every task that is not finished.
     pub(crate) fn task_list(&self) -> Vec<TaskInfo> {
-        let now = self.clock().cached();
+        let now = self.clock().read();
         let info = |task: &TaskRef| TaskInfo {
             id: task.id,
             name: task.name().map(str::to_string),
@@ -126,7 +126,8 @@ impl LocalLoop {
     }
 }
 
-/// Whether a `Waker` of this parked task exists: a reference beside the table's and the handle's.
+/// Whether a `Waker` of this parked task exists. The table and the handle count one reference each; what
+/// our own waiting places keep is a name, which counts none; the rest are wakers.
 fn has_counted_waker(task: &TaskRef) -> bool {
     task.refs() > 1 + u32::from(task.state().has_handle())
 }

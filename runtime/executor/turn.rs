@@ -8,16 +8,19 @@
 //!
 //! A turn that has work left skips 2 to 5 unless enough was run since they were last done, since
 //! a look at the world is a system call and a turn of one ready task takes nanoseconds. Whatever
-//! runs, the world is looked at after [`LOOK_EVERY`] tasks and callbacks and one generation.
+//! runs, the world is looked at after [`LOOK_EVERY`] tasks and callbacks and one generation. It is
+//! polls that count, not time: a clock read per poll would cost more than most polls.
 //!
 //! Read next: `spawn.rs`.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::local_loop::{LocalLoop, Target};
 use crate::clock::Moment;
 use crate::observer::Event;
-use crate::task::here::Ready;
+use crate::task::here::{QueuedTask, Ready};
 use crate::task::run::{TurnEnd, run_task};
 
 /// How many tasks and callbacks may run before the loop looks at timers and the world again.
@@ -39,6 +42,11 @@ pub struct Turn {
     pub stalled: bool,
 }
 
+/// Takes the first one out, with no borrow left when it is used.
+fn next<T>(queue: &RefCell<VecDeque<T>>) -> Option<T> {
+    queue.borrow_mut().pop_front()
+}
+
 impl LocalLoop {
     /// One turn. `may_wait` is asked after step 1; if it says no, step 3 only looks.
     pub(crate) fn turn(&self, may_wait: impl FnOnce() -> bool) -> Turn {
@@ -58,32 +66,39 @@ impl LocalLoop {
     /// Step 1. What these make ready waits for the next turn, so nothing starves.
     fn run_generation(&self) -> usize {
         self.turns.set(self.turns.get() + 1);
-        let mut generation = self.here.ready.replace(self.spare.take());
-        let count = generation.len();
-        let turn = self.turns.get();
-        self.announce(|| Event::TurnStarted { turn, ready: count });
-        if let Some(rng) = &self.shuffle {
-            rng.borrow_mut().shuffle(generation.make_contiguous());
+        if self.generation.borrow().is_empty() {
+            // The two queues change places each turn, so neither is allocated again.
+            self.generation.swap(&self.here.ready);
+            if let Some(rng) = &self.shuffle {
+                rng.borrow_mut().shuffle(self.generation.borrow_mut().make_contiguous());
+            }
         }
-        for ready in generation.drain(..) {
+        let (turn, count) = (self.turns.get(), self.generation.borrow().len());
+        self.announce(|| Event::TurnStarted { turn, ready: count });
+        while let Some(ready) = next(&self.generation) {
             match ready {
-                Ready::Task(task) => {
-                    let before = |task: &crate::task::header::TaskRef| {
-                        self.announce(|| Event::PollStarted { task: task.id, name: task.name() });
-                    };
-                    let (task, end) = run_task(&self.here, task, before);
-                    self.announce(|| match end {
-                        TurnEnd::Parked(reason, more) => Event::Parked { task, reason, more },
-                        TurnEnd::Requeued => Event::Yielded { task },
-                        TurnEnd::Finished(how) => Event::Finished { task, how },
-                    });
-                }
+                Ready::Task(task) => self.run_task(task),
                 Ready::Callback(key) => self.run_callback(key),
             }
         }
-        // The two queues change places each turn, so neither is allocated again.
-        self.spare.replace(generation);
         count
+    }
+
+    /// One task's part in step 1.
+    fn run_task(&self, task: QueuedTask) {
+        let (task, end) = run_task(&self.here, task, |task| {
+            self.announce(|| Event::PollStarted { task: task.id, name: task.name() });
+        });
+        self.announce(|| match end {
+            TurnEnd::Parked(reason, more) => Event::Parked { task, reason, more },
+            TurnEnd::Requeued => Event::Yielded { task },
+            TurnEnd::Finished(how) => Event::Finished { task, how },
+        });
+    }
+
+    /// Makes the next turn do all of its steps.
+    pub(crate) fn look_now(&self) {
+        self.ran_since_look.set(LOOK_EVERY);
     }
 
     /// Whether this turn does steps 2 to 5.
@@ -97,16 +112,15 @@ impl LocalLoop {
     /// Step 2. All that are due are taken out first, so a timer that sets itself anew at once
     /// cannot hold the loop; a callback cancelled by an earlier one is gone when its turn comes.
     fn fire_timers(&self) -> usize {
-        if self.timers.borrow().len() == 0 {
+        if self.timers.borrow().len() == 0 && self.due.borrow().is_empty() {
             return 0;
         }
         let now = self.clock().read();
-        let mut due = Vec::new();
         while let Some(timer) = self.timers.borrow_mut().pop_due(now) {
-            due.push(timer);
+            self.due.borrow_mut().push_back(timer);
         }
-        let count = due.len();
-        for (deadline, target) in due {
+        let count = self.due.borrow().len();
+        while let Some((deadline, target)) = next(&self.due) {
             self.announce(|| Event::TimerFired { late: now.since(deadline) });
             match target {
                 Target::Waker(waker) => waker.wake(&self.here),
@@ -122,8 +136,7 @@ impl LocalLoop {
         let deadline = self.timers.borrow().next_deadline().filter(|&at| at != Moment::NEVER);
         if may_wait && self.clock().is_virtual() && !self.has_outside_jobs() {
             let events = self.wait(Some(Duration::ZERO));
-            if events == 0 && !self.has_ready() && self.home().inbox.park() {
-                self.home().inbox.unpark();
+            if events == 0 && !self.has_ready() && !self.has_mail() {
                 match deadline {
                     Some(deadline) => self.clock().jump_to(deadline),
                     None if self.nothing_can_happen() => {}
@@ -135,10 +148,10 @@ impl LocalLoop {
         if !may_wait || (deadline.is_none() && self.nothing_can_happen()) {
             return self.wait(Some(Duration::ZERO));
         }
-        let now = self.clock().cached();
         // Virtual time stands still here: a job of another thread is what we wait for.
-        let timeout = deadline.filter(|_| !self.clock().is_virtual());
-        self.sleep(timeout.map(|deadline| deadline.since(now)))
+        let deadline = deadline.filter(|_| !self.clock().is_virtual());
+        // Read afresh: the callbacks of step 2 may have taken their time.
+        self.sleep(deadline.map(|deadline| deadline.since(self.clock().read())))
     }
 
     /// Waits for as long as it takes, or `timeout`, unless there is mail.
@@ -155,6 +168,8 @@ impl LocalLoop {
     /// Asks the reactor, and sets going what it reports.
     fn wait(&self, timeout: Option<Duration>) -> usize {
         self.announce(|| Event::WaitStarted { timeout });
+        // An observer may have made something ready just now.
+        let timeout = if self.has_ready() { Some(Duration::ZERO) } else { timeout };
         let mut due = Vec::new();
         let waited = self.reactor.borrow_mut().wait(timeout, &mut due);
         let events = waited.unwrap_or_else(|error| {
@@ -170,15 +185,22 @@ impl LocalLoop {
 
     /// Step 4.
     fn take_in_mail(&self) -> usize {
-        let mut letters = Vec::new();
-        self.home().inbox.take(&mut letters);
-        let messages = letters.len();
+        self.home().inbox.take(&mut self.letters.borrow_mut());
+        let messages = self.letters.borrow().len();
         if messages > 0 {
             self.announce(|| Event::MailTaken { messages });
         }
-        for letter in letters {
+        while let Some(letter) = next(&self.letters) {
             self.open_letter(letter);
         }
         messages
+    }
+
+    /// Whether another thread has left word that was not taken in.
+    pub(crate) fn has_mail(&self) -> bool {
+        // The flag that spares us the lock may lag behind; the answer under the lock does not.
+        let has_mail = !self.home().inbox.park();
+        self.home().inbox.unpark();
+        has_mail
     }
 }

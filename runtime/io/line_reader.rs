@@ -81,6 +81,8 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             if self.at_end {
                 return Poll::Ready(Ok(self.splitter.finish()));
             }
+            // All of it was taken, or there would have been a line.
+            self.taken = 0;
             self.buffer.resize(READ_BYTES, 0);
             let polled = Pin::new(&mut self.reader).poll_read(context, &mut self.buffer);
             self.buffer.truncate(match &polled {
@@ -92,7 +94,6 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
                 self.buffer = Vec::new();
             }
             self.at_end = ready!(polled)? == 0;
-            self.taken = 0;
         }
     }
 

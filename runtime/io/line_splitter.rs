@@ -111,6 +111,12 @@ impl LineSplitter {
         self.skipping = false;
     }
 
+    /// The last line's end is complete: an LF that comes next is an end of its own. For protocols in which
+    /// something else than an LF may follow a CR (telnet's CR NUL).
+    pub fn end_is_complete(&mut self) {
+        self.after_cr = false;
+    }
+
     /// How many bytes are held of the line under way; 0 if there is none, or one that is too long.
     pub fn partial_bytes(&self) -> usize {
         self.partial.len()

@@ -45,36 +45,44 @@ struct Pause {
     logged: Option<Instant>,
 }
 
-/// What to do about an error of accept(2).
+/// What an error of accept(2) means, and so what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
+pub enum AcceptError {
     /// It was this one connection's: take the next.
     Next,
-    /// Something has run out: take the next in a while.
+    /// Something has run out, descriptors or memory: take the next in a while.
     Later,
     /// The listener is broken.
     Broken,
 }
 
-/// Sorts the errors of accept(2).
-fn sort_accept_error(error: &io::Error) -> Accepting {
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => Accepting::Later,
-        Some(
-            libc::ECONNABORTED
-            | libc::ECONNRESET
-            | libc::EINTR
-            | libc::EPROTO
-            | libc::EPERM
-            | libc::ENETDOWN
-            | libc::ENOPROTOOPT
-            | libc::EHOSTDOWN
-            | libc::EHOSTUNREACH
-            | libc::EOPNOTSUPP
-            | libc::ENETUNREACH
-            | libc::ETIMEDOUT,
-        ) => Accepting::Next,
-        _ => Accepting::Broken,
+impl AcceptError {
+    /// Sorts an error, with the lists of accept(2).
+    pub fn of(error: &io::Error) -> AcceptError {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => {
+                AcceptError::Later
+            }
+            Some(
+                libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::EPERM
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::ETIMEDOUT,
+            ) => AcceptError::Next,
+            // Not from accept(2), but from adding the new connection to epoll.
+            None if matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull) => {
+                AcceptError::Later
+            }
+            _ => AcceptError::Broken,
+        }
     }
 }
 
@@ -102,10 +110,10 @@ impl Acceptor {
                     self.pause.length = Duration::ZERO;
                     return Poll::Ready(Ok(connection));
                 }
-                Poll::Ready(Err(error)) => match sort_accept_error(&error) {
-                    Accepting::Next => log::debug!("a connection failed before it was accepted: {error}"),
-                    Accepting::Later => self.pause.start(&error),
-                    Accepting::Broken => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) => match AcceptError::of(&error) {
+                    AcceptError::Next => log::debug!("a connection failed before it was accepted: {error}"),
+                    AcceptError::Later => self.pause.start(&error),
+                    AcceptError::Broken => return Poll::Ready(Err(error)),
                 },
             }
         }
@@ -134,10 +142,10 @@ mod tests {
 
     #[test]
     fn errors_of_accept_are_sorted_by_whose_they_are() {
-        let sort = |code| sort_accept_error(&io::Error::from_raw_os_error(code));
-        assert_eq!(sort(libc::EMFILE), Accepting::Later);
-        assert_eq!(sort(libc::ECONNABORTED), Accepting::Next);
-        assert_eq!(sort(libc::EBADF), Accepting::Broken);
-        assert_eq!(sort(libc::EINVAL), Accepting::Broken);
+        let sort = |code| AcceptError::of(&io::Error::from_raw_os_error(code));
+        assert_eq!(sort(libc::EMFILE), AcceptError::Later);
+        assert_eq!(sort(libc::ECONNABORTED), AcceptError::Next);
+        assert_eq!(sort(libc::EBADF), AcceptError::Broken);
+        assert_eq!(sort(libc::EINVAL), AcceptError::Broken);
     }
 }

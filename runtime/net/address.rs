@@ -45,8 +45,8 @@ impl Address {
         let found = off_loop("name lookup", WaitReason::Lookup, look_up)?.await;
         match found.map_err(io::Error::other)? {
             Ok(addresses) if !addresses.is_empty() => Ok(addresses),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{name}: no address"))),
-            Err(error) => Err(io::Error::new(error.kind(), format!("cannot look up {name}: {error}"))),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{name:?} has no address"))),
+            Err(error) => Err(io::Error::new(error.kind(), format!("cannot look up {name:?}: {error}"))),
         }
     }
 }

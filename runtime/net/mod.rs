@@ -9,6 +9,7 @@ mod split;
 mod tcp_listener;
 mod tcp_stream;
 
+pub use accept::AcceptError;
 pub use address::Address;
 pub use drain::Drain;
 pub use server::{Connection, Server, ServerReport};

@@ -18,6 +18,7 @@ use super::accept::Acceptor;
 use super::drain::{Crowd, Drain};
 use super::tcp_listener::TcpListener;
 use super::tcp_stream::TcpStream;
+use crate::task::waker::guard;
 use crate::time::timeout;
 use crate::waiters::Place;
 
@@ -129,8 +130,8 @@ impl Server {
                     Poll::Ready(Ok(connection)) => connection,
                 };
                 accepted += 1;
-                let serve = handler(Connection { stream, peer, drain: Drain::of(&crowd) });
-                crowd.admit(serve, location);
+                let connection = Connection { stream, peer, drain: Drain::of(&crowd) };
+                guard("a server's handler", || crowd.admit(handler(connection), location));
             }
         })
         .await;

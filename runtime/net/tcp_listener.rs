@@ -16,6 +16,7 @@ use super::address::Address;
 use super::tcp_stream::TcpStream;
 use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
+use crate::io::registration::Wait;
 use crate::reactor::Direction;
 
 /// How a listener is set up; the default is right for most servers.
@@ -102,16 +103,29 @@ impl TcpListener {
     /// # Cancel safety
     /// If it is dropped, no connection was taken.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|context| self.poll_accept(context)).await
+        let mut wait = self.socket.registration().wait(Direction::Read).because(self.reason());
+        poll_fn(|context| self.poll_accept_in(context, &mut wait)).await
     }
 
     /// The poll behind [`accept`](TcpListener::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let reason = WaitReason::Accept(self.as_raw_fd());
-        let accept = || self.socket.get_ref().accept();
-        let accepted = self.socket.registration().poll_call(context, Direction::Read, reason, accept);
-        let (stream, peer) = ready!(accepted)?;
+        let mut wait = self.socket.registration().wait_unowned(Direction::Read).because(self.reason());
+        self.poll_accept_in(context, &mut wait)
+    }
+
+    /// One poll, with the wait in hand.
+    fn poll_accept_in(
+        &self,
+        context: &mut Context<'_>,
+        wait: &mut Wait<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, peer) = ready!(wait.poll_call(context, || self.socket.get_ref().accept()))?;
         Poll::Ready(TcpStream::of_nonblocking(stream.into()).map(|stream| (stream, peer)))
+    }
+
+    /// What a task says that waits for a connection.
+    fn reason(&self) -> WaitReason {
+        WaitReason::Accept(self.as_raw_fd())
     }
 
     /// The connections as a [`Stream`] that never ends.

@@ -25,6 +25,9 @@ use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
 use crate::reactor::Direction;
 
+/// How many slices one vectored call takes (`IOV_MAX`, readv(2)); more than that are not a short transfer.
+const MAX_SLICES: usize = 1024;
+
 /// A TCP connection. Dropping it closes it.
 #[derive(Debug)]
 pub struct TcpStream {
@@ -65,6 +68,7 @@ impl TcpStream {
         // Registered only now: epoll would report a socket that is not connecting yet as hung up.
         let socket = Nonblocking::of_nonblocking(StdStream::from(socket))?;
         let reason = WaitReason::Connect(socket.get_ref().as_raw_fd());
+        let mut wait = socket.registration().wait(Direction::Write).because(reason);
         let connected = || match socket.get_ref().take_error()? {
             Some(error) => Err(error),
             None => match socket.get_ref().peer_addr() {
@@ -74,8 +78,8 @@ impl TcpStream {
                 result => result,
             },
         };
-        poll_fn(|context| socket.registration().poll_call(context, Direction::Write, reason, connected))
-            .await?;
+        poll_fn(|context| wait.poll_call(context, connected)).await?;
+        drop(wait);
         Ok(TcpStream { socket })
     }
 
@@ -153,7 +157,9 @@ impl TcpStream {
     /// # Cancel safety
     /// If it is dropped, nothing was read.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|context| self.poll_read_shared(context, buffer)).await
+        let (mut socket, len) = (self.socket.get_ref(), buffer.len());
+        let mut wait = self.socket.registration().wait(Direction::Read);
+        poll_fn(|context| wait.poll_transfer(context, len, || socket.read(buffer))).await
     }
 
     /// Writes some of `bytes`; says how many.
@@ -164,7 +170,9 @@ impl TcpStream {
     /// # Cancel safety
     /// If it is dropped, nothing was written.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        poll_fn(|context| self.poll_write_shared(context, bytes)).await
+        let mut socket = self.socket.get_ref();
+        let mut wait = self.socket.registration().wait(Direction::Write);
+        poll_fn(|context| wait.poll_transfer(context, bytes.len(), || socket.write(bytes))).await
     }
 
     /// Writes all of `bytes`.
@@ -213,16 +221,16 @@ impl TcpStream {
 
     /// A read by shared reference.
     fn poll_read_shared(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.socket
-            .registration()
-            .poll_transfer(context, Direction::Read, buffer.len(), || self.socket.get_ref().read(buffer))
+        let (mut socket, len) = (self.socket.get_ref(), buffer.len());
+        let mut wait = self.socket.registration().wait_unowned(Direction::Read);
+        wait.poll_transfer(context, len, || socket.read(buffer))
     }
 
     /// A write by shared reference.
     fn poll_write_shared(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.socket
-            .registration()
-            .poll_transfer(context, Direction::Write, bytes.len(), || self.socket.get_ref().write(bytes))
+        let mut socket = self.socket.get_ref();
+        let mut wait = self.socket.registration().wait_unowned(Direction::Write);
+        wait.poll_transfer(context, bytes.len(), || socket.write(bytes))
     }
 }
 
@@ -240,10 +248,10 @@ impl AsyncRead for &TcpStream {
         context: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let len = buffers.iter().map(|buffer| buffer.len()).sum();
-        self.socket
-            .registration()
-            .poll_transfer(context, Direction::Read, len, || self.socket.get_ref().read_vectored(buffers))
+        let len = buffers.iter().take(MAX_SLICES).map(|buffer| buffer.len()).sum();
+        let mut socket = self.socket.get_ref();
+        let mut wait = self.socket.registration().wait_unowned(Direction::Read);
+        wait.poll_transfer(context, len, || socket.read_vectored(buffers))
     }
 }
 
@@ -257,10 +265,10 @@ impl AsyncWrite for &TcpStream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let len = slices.iter().map(|slice| slice.len()).sum();
-        self.socket
-            .registration()
-            .poll_transfer(context, Direction::Write, len, || self.socket.get_ref().write_vectored(slices))
+        let len = slices.iter().take(MAX_SLICES).map(|slice| slice.len()).sum();
+        let mut socket = self.socket.get_ref();
+        let mut wait = self.socket.registration().wait_unowned(Direction::Write);
+        wait.poll_transfer(context, len, || socket.write_vectored(slices))
     }
 
     /// A socket has no buffer of ours to flush.

@@ -21,6 +21,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
+use std::os::fd::RawFd;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, Waker};
@@ -43,6 +44,8 @@ pub(crate) struct Home {
     pub(crate) inbox: Inbox<Mail>,
     /// Wakes the thread when it sleeps in its reactor.
     pub(crate) notify: Box<dyn Fn() + Send + Sync>,
+    /// Takes a descriptor that is still open out of the reactor's epoll instance.
+    pub(crate) unregister: Box<dyn Fn(RawFd) + Send + Sync>,
     /// The thread that the loop never leaves.
     pub(crate) thread: ThreadId,
     /// How many public handles exist: while there is one, something may still come from outside.
@@ -53,10 +56,14 @@ pub(crate) struct Home {
 
 impl Home {
     /// A home for a new loop of this thread.
-    pub(crate) fn new(notify: Box<dyn Fn() + Send + Sync>) -> Home {
+    pub(crate) fn new(
+        notify: Box<dyn Fn() + Send + Sync>,
+        unregister: Box<dyn Fn(RawFd) + Send + Sync>,
+    ) -> Home {
         Home {
             inbox: Inbox::new(),
             notify,
+            unregister,
             thread: std::thread::current().id(),
             handles: AtomicUsize::new(0),
             jobs: AtomicUsize::new(0),
@@ -92,6 +99,8 @@ pub(crate) enum Mail {
     DropHandle(TaskRef),
     /// Run this, with the loop entered.
     Run(Box<dyn FnOnce() + Send>),
+    /// Something that might still have happened will not: see whether the loop is stalled now.
+    LookAgain,
 }
 
 impl fmt::Debug for Mail {
@@ -101,6 +110,7 @@ impl fmt::Debug for Mail {
             Mail::Cancel(task) => write!(f, "cancel {}", task.id),
             Mail::DropHandle(task) => write!(f, "detach {}", task.id),
             Mail::Run(_) => write!(f, "run"),
+            Mail::LookAgain => write!(f, "look again"),
         }
     }
 }
@@ -312,7 +322,20 @@ impl Clone for TaskRef {
 
 impl Drop for TaskRef {
     fn drop(&mut self) {
-        if self.refs.fetch_sub(1, Ordering::Release) == 1 {
+        self.uncount();
+    }
+}
+
+impl TaskRef {
+    /// Drops the reference; says how many there were before.
+    pub(crate) fn release(self) -> u32 {
+        std::mem::ManuallyDrop::new(self).uncount()
+    }
+
+    /// Counts one less, and frees the task with the last. Not to be used afterwards.
+    fn uncount(&mut self) -> u32 {
+        let before = self.refs.fetch_sub(1, Ordering::Release);
+        if before == 1 {
             if !fault::is_on(Fault::FreeWithoutAcquire) {
                 // Whoever frees must have seen what all the others did before they let go.
                 fence(Ordering::Acquire);
@@ -321,6 +344,7 @@ impl Drop for TaskRef {
             // future is gone with the task's end, the output with the handle's.
             unsafe { (self.vtable.free)(self.0) }
         }
+        before
     }
 }
 

@@ -22,8 +22,9 @@ use crate::clock::Clock;
 use crate::id::{TaskId, WaitReason};
 use crate::table::{Key, Table};
 
-/// How many successful I/O calls one poll of a task may make before it must give way.
-const IO_PER_POLL: u32 = 128;
+/// How often one poll of a task may find something ready (an I/O call that went through, a time that has
+/// come) before it must give way.
+const SHARE_OF_A_POLL: u32 = 128;
 
 /// An entry of the run queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +35,8 @@ pub(crate) enum Ready {
     Callback(Key),
 }
 
-/// A pointer to a task that is alive because it is queued. It is made by [`Here::push`] alone.
+/// A pointer to a task that is alive because it is queued. It is made where a task becomes
+/// queued: by [`Here::admit`] and [`Here::push`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct QueuedTask(NonNull<Header>);
 
@@ -61,24 +63,27 @@ pub(crate) struct Here {
     pub(crate) tasks: RefCell<Table<TaskRef>>,
     /// The task that is being polled.
     running: Cell<Option<NonNull<Header>>>,
-    /// How many I/O calls it may still make.
-    io_left: Cell<u32>,
+    /// What is left of its share.
+    share_left: Cell<u32>,
 }
+
+/// What the thread-locals hold. Without a destructor they can be used as long as the thread runs, also by
+/// a `Runtime` in another thread-local that is dropped at its end; `enter` leaves nothing in them.
+pub(crate) type Undropped<T> = ManuallyDrop<Option<Rc<T>>>;
 
 thread_local! {
     /// The loop that this thread is inside of.
-    static HERE: RefCell<Option<Rc<Here>>> = const { RefCell::new(None) };
+    static HERE: RefCell<Undropped<Here>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Makes `here` the loop that this thread is inside of, or none; returns the one before.
 pub(crate) fn enter(here: Option<Rc<Here>>) -> Option<Rc<Here>> {
-    HERE.with(|current| current.replace(here))
+    ManuallyDrop::into_inner(HERE.with(|current| current.replace(ManuallyDrop::new(here))))
 }
 
 /// Runs `f`, which may not run user code, if this thread is inside of a loop.
 fn with<R>(f: impl FnOnce(&Here) -> R) -> Option<R> {
-    // `try_with`: a waker may be used while the thread is being torn down.
-    HERE.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+    HERE.with(|current| current.borrow().as_deref().map(f))
 }
 
 /// Runs `f`, which may not run user code, if this thread is inside of the loop `home`.
@@ -91,8 +96,10 @@ pub(crate) fn at<R>(home: &Arc<Home>, f: impl FnOnce(&Here) -> R) -> Option<R> {
 pub(crate) fn waits_for(reason: WaitReason) {
     with(|here| {
         here.with_running(|task| {
-            if task.reasons.get() == 0 {
-                task.reason.set(reason);
+            match task.reasons.get() {
+                0 => task.reason.set(reason),
+                _ if task.reason.get() == reason => return,
+                _ => {}
             }
             task.reasons.set(task.reasons.get().saturating_add(1));
         })
@@ -104,12 +111,13 @@ pub(crate) fn running_id() -> Option<TaskId> {
     with(|here| here.with_running(|task| task.id)).flatten()
 }
 
-/// Spends one I/O call of the running task. False: it has had its share and must give way.
-pub(crate) fn spend_io() -> bool {
+/// Spends a unit of the running task's share. False: it has had its share and must give way.
+pub(crate) fn spend_share() -> bool {
     with(|here| {
-        let left = here.io_left.get();
-        here.io_left.set(left.saturating_sub(1));
-        left > 0
+        let left = here.share_left.get();
+        here.share_left.set(left.saturating_sub(1));
+        // Outside of any task there is no poll that could end.
+        left > 0 || here.running.get().is_none()
     })
     .unwrap_or(true)
 }
@@ -138,7 +146,7 @@ impl Here {
             ready: RefCell::new(VecDeque::new()),
             tasks: RefCell::new(Table::new()),
             running: Cell::new(None),
-            io_left: Cell::new(IO_PER_POLL),
+            share_left: Cell::new(SHARE_OF_A_POLL),
         }
     }
 
@@ -174,6 +182,14 @@ impl Here {
         }
     }
 
+    /// Asks the task `id` to stop if it still exists.
+    pub(crate) fn cancel_id(&self, id: TaskId) {
+        let tasks = self.tasks.borrow();
+        if let Some(task) = tasks.get(id.0) {
+            self.cancel(task);
+        }
+    }
+
     /// A transition that may push.
     fn change(&self, task: &TaskRef, transition: impl FnOnce(State) -> (State, bool)) {
         let (next, push) = transition(task.state());
@@ -183,16 +199,16 @@ impl Here {
         }
     }
 
-    /// Runs `poll` with `task` as the running one, with a full share of I/O and no reason to wait.
+    /// Runs `poll` with `task` as the running one, with a full share and no reason to wait.
     pub(crate) fn run<R>(&self, task: &TaskRef, poll: impl FnOnce() -> R) -> R {
         task.reasons.set(0);
         task.reason.set(WaitReason::Unknown);
         task.since.set(self.clock.cached());
-        self.io_left.set(IO_PER_POLL);
+        self.share_left.set(SHARE_OF_A_POLL);
         let outer = self.running.replace(Some(task.as_ptr()));
         let result = poll();
         self.running.set(outer);
-        self.io_left.set(IO_PER_POLL);
+        self.share_left.set(SHARE_OF_A_POLL);
         result
     }
 

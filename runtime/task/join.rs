@@ -50,11 +50,6 @@ pub(crate) fn spawn_task<F: Future + 'static>(
 }
 
 impl<T> JoinHandle<T> {
-    /// A reference to the task itself.
-    pub(crate) fn task_ref(&self) -> TaskRef {
-        self.task.clone()
-    }
-
     /// The task.
     pub fn id(&self) -> TaskId {
         self.task.id
@@ -79,6 +74,9 @@ impl<T> JoinHandle<T> {
     pub fn detach(self) {}
 
     /// Asks the task to stop: its future is dropped when its next turn comes. Works from any thread.
+    ///
+    /// From there it does not count as something that may still happen: keep a [`Handle`](crate::Handle)
+    /// beside it, or the loop may find itself stalled before the request comes.
     ///
     /// The request is made at once, whether or not the returned future is awaited. Awaiting it
     /// waits until the task has ended, and gives `Some(value)` if it had finished after all. If it
@@ -151,13 +149,15 @@ impl<T> Drop for JoinHandle<T> {
 
 /// The handle of `task` is gone: at home, or when the loop is.
 pub(crate) fn drop_handle(task: &TaskRef) {
-    drop(task.joiner.take());
+    let joiner = task.joiner.take();
     let (next, drop_output) = task.state().drop_handle();
     task.set_state(next);
     if drop_output {
         // SAFETY: the task is finished, and the output belonged to the handle that is gone.
         unsafe { (task.vtable.drop_output)(task.as_ptr()) }
     }
+    // Last: it may be somebody else's waker, and panic.
+    drop(joiner);
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {

@@ -62,7 +62,9 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 /// `Waker::wake`: wakes, and uses the waker up.
 unsafe fn wake(data: *const ()) {
     // SAFETY: std calls this with the data of a live waker, whose reference is ours now.
-    wake_task(&ManuallyDrop::into_inner(unsafe { borrow(data) }));
+    let task = ManuallyDrop::into_inner(unsafe { borrow(data) });
+    wake_task(&task);
+    let_go(task);
 }
 
 /// `Waker::wake_by_ref`.
@@ -75,7 +77,20 @@ unsafe fn wake_by_ref(data: *const ()) {
 /// `Waker::drop`: counts one less.
 unsafe fn release(data: *const ()) {
     // SAFETY: std calls this with the data of a live waker, whose reference is ours now.
-    drop(ManuallyDrop::into_inner(unsafe { borrow(data) }));
+    let_go(ManuallyDrop::into_inner(unsafe { borrow(data) }));
+}
+
+/// Drops a waker's reference. Abroad, if it may have been the last waker of its task, the home is told:
+/// it may be asleep because that waker might have been used.
+fn let_go(task: TaskRef) {
+    if here::at(&task.home, |_| ()).is_some() {
+        return drop(task);
+    }
+    let home = task.home.clone();
+    // What is left is the table's reference, or that and the handle's.
+    if matches!(task.release(), 2 | 3) {
+        drop(home.post(Mail::LookAgain));
+    }
 }
 
 impl LocalWaker {
@@ -94,9 +109,15 @@ impl LocalWaker {
 
     /// Wakes. A panic in somebody else's waker is logged; the loop goes on.
     pub(crate) fn wake(self, here: &Here) {
-        match self {
-            LocalWaker::Task(id) => here.wake_id(id),
-            LocalWaker::Other(waker) => guard("a waker", || waker.wake()),
+        self.wake_in(Some(here));
+    }
+
+    /// The same if the task's loop may be gone, and the task with it.
+    pub(crate) fn wake_in(self, here: Option<&Here>) {
+        match (self, here) {
+            (LocalWaker::Task(id), Some(here)) => here.wake_id(id),
+            (LocalWaker::Task(_), None) => {}
+            (LocalWaker::Other(waker), _) => guard("a waker", || waker.wake()),
         }
     }
 }

@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 use crate::atomic::Arc;
 use crate::clock::Moment;
 use crate::executor::local_loop::{LocalLoop, Target, current_if, expect_current};
+use crate::future::give_way;
 use crate::id::WaitReason;
 use crate::table::Key;
 use crate::task::header::{Home, LocalWaker, Mail};
 use crate::task::here;
 
-/// Waits for `duration`; `Duration::MAX` is for ever.
+/// Waits for `duration`; `Duration::MAX` is for ever. One of no length is over at once: to let the others
+/// run, there is [`yield_now`](crate::yield_now).
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -75,9 +77,9 @@ impl Sleep {
 
     /// Gives the sleep a new deadline.
     pub(crate) fn set_deadline(&mut self, current: &LocalLoop, deadline: Moment) {
-        if let Some(timer) = self.timer.take() {
-            drop(unset(current, timer));
-        }
+        // Whoever waits goes on waiting, for the new deadline.
+        let waiting = self.timer.take().and_then(|timer| unset(current, timer));
+        self.timer = waiting.map(|waker| current.timers.borrow_mut().insert(deadline, waker));
         self.deadline = deadline;
     }
 
@@ -107,8 +109,12 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let current = expect_home(&self.home);
         if self.deadline <= current.clock().cached() {
-            let deadline = self.deadline;
-            self.set_deadline(&current, deadline);
+            if !here::spend_share() {
+                // Sleeps of no length, one after the other, must not keep the loop to themselves.
+                give_way(context);
+                return Poll::Pending;
+            }
+            drop(self.timer.take().and_then(|timer| unset(&current, timer)));
             return Poll::Ready(());
         }
         let waker = Target::Waker(LocalWaker::of(context));

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use loom::thread;
 
-use super::check::{Calm, DEADLOCK, Watched, fails, holds};
+use super::check::{Calm, DEADLOCK, LEAK, Watched, fails, holds};
 use super::home::{ModelHome, never};
 use crate::fault::Fault;
 
@@ -115,4 +115,9 @@ fn a_request_to_stop_that_wakes_nobody_is_noticed() {
 #[test]
 fn the_output_may_be_taken_abroad_when_the_loop_is_gone() {
     holds(3, output_taken_when_the_loop_is_gone);
+}
+
+#[test]
+fn a_spent_handle_left_in_a_closed_box_is_noticed() {
+    fails(Fault::PostToClosedBox, LEAK, 3, output_taken_when_the_loop_is_gone);
 }

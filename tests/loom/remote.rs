@@ -81,6 +81,11 @@ fn the_first_result_counts() {
 }
 
 #[test]
+fn a_second_result_that_counts_is_noticed() {
+    fails(Fault::DeliverTwice, "the first result counts", PREEMPTIONS, result_for_a_thread_and_then_the_end);
+}
+
+#[test]
 fn a_thread_hears_that_there_is_no_result() {
     holds(PREEMPTIONS, no_result_for_a_thread);
 }

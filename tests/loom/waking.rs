@@ -172,8 +172,18 @@ fn a_wake_carries_plain_memory() {
 }
 
 #[test]
+fn a_wake_that_nobody_hears_is_noticed() {
+    fails(Fault::PostWithoutNotify, DEADLOCK, 3, plain_memory_through_a_wake);
+}
+
+#[test]
 fn a_wake_may_come_when_the_task_is_over() {
     holds(3, wakes_against_completion);
+}
+
+#[test]
+fn a_late_wake_left_in_a_closed_box_is_noticed() {
+    fails(Fault::PostToClosedBox, LEAK, 3, wakes_against_completion);
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn join_handles() {
         }));
         forget(spawn(pending::<()>()));
         let mut asked = spawn(pending::<()>());
-        forget(asked.cancel());
+        asked.cancel();
         forget(asked);
     });
     assert_eq!(ended.get(), 1);

@@ -11,8 +11,9 @@ use greenroom::io::Nonblocking;
 use greenroom::net::{TcpListener, TcpStream};
 use greenroom::signal::Signal;
 use greenroom::{
-    Handle, add_reader, add_writer, call_at, call_later, call_periodic, call_soon, current_task, interval, now,
-    remove_reader, remove_writer, sleep, sleep_until, spawn, spawn_named, stop, tasks, timeout, yield_now,
+    Handle, add_reader, add_writer, call_at, call_later, call_periodic, call_soon, current_task, interval,
+    now, remove_reader, remove_writer, sleep, sleep_until, spawn, spawn_named, stop, tasks, timeout,
+    yield_now,
 };
 
 use super::support::{panic_of, tcp_pair};

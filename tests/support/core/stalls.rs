@@ -166,9 +166,11 @@ fn is_stalled(runtime: &Runtime) -> bool {
 fn a_timer_a_callback_and_a_handle_keep_the_loop_from_stalling() {
     let runtime = Runtime::new().unwrap();
     assert!(is_stalled(&runtime));
-    let nap = runtime.enter(|| spawn(sleep(Duration::from_secs(3600))));
+    let mut nap = runtime.enter(|| spawn(sleep(Duration::from_secs(3600))));
     assert!(!is_stalled(&runtime));
-    runtime.enter(|| drop({ nap }.cancel()));
+    runtime.enter(|| {
+        nap.cancel();
+    });
     assert!(is_stalled(&runtime));
     let call = runtime.enter(|| call_later(Duration::from_secs(3600), || ()));
     assert!(!is_stalled(&runtime));
@@ -211,7 +213,9 @@ fn a_socket_a_watch_and_a_signal_listener_keep_the_loop_from_stalling() {
         spawn(async move { signal.recv().await.unwrap() })
     });
     assert!(!is_stalled(&runtime));
-    runtime.enter(|| drop(listener.cancel()));
+    runtime.enter(|| {
+        listener.cancel();
+    });
     assert!(is_stalled(&runtime));
 }
 

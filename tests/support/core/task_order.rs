@@ -41,6 +41,8 @@ fn the_events_of_two_generations_are_exactly_these() {
             "  1 task 0 wants another turn",
             "  1 runs task 1",
             "  1 task 1 waits: something it did not name",
+            "  3 looks what has happened",
+            "  3 0 events",
             "turn 2: 1 ready",
             "  1 runs task 0 \"parent\"",
             "  1 task 0 is over: Returned",

@@ -1,9 +1,20 @@
 //! A test that needs a process of its own: for its signals, its descriptors, its limits.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// The variable that tells a child which test it is.
 const CHILD: &str = "GREENROOM_TEST_IN_CHILD";
+
+/// Held by those who count on a descriptor being closed when they have closed it: a child that is
+/// being started has all of its parent's for a moment.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Keeps others from starting a child until it is dropped.
+#[allow(dead_code, reason = "not every program that starts children has such tests")]
+pub fn no_child_meanwhile() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs `body` as the test `name` in a child process, and fails if that fails or takes a minute.
 ///
@@ -15,11 +26,16 @@ pub fn in_child(name: &str, body: impl FnOnce()) {
         return body();
     }
     let program = std::env::current_exe().expect("a test knows its program");
-    let output = Command::new(program)
+    let alone = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    let child = Command::new(program)
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("a test can start its program again");
+    drop(alone);
+    let output = child.wait_with_output().expect("a child can be waited for");
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name} in a child: {}\n{said}\n{complained}", output.status);
