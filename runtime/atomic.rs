@@ -2,6 +2,8 @@
 //!
 //! loom (a model checker: <https://docs.rs/loom>) explores every interleaving of code that uses
 //! its versions of these types. `.ci/run` builds with `--cfg loom`; nobody else notices.
+//!
+//! Read next: `fault.rs`.
 
 pub(crate) use tools::*;
 

@@ -2,13 +2,13 @@
 //!
 //! A clock is real, or virtual: virtual time stands still while anything can run and jumps to the
 //! next deadline when nothing else can happen, so that a test of an hour takes a millisecond and
-//! comes out the same each time. The loop reads the clock once a turn and keeps what it read
+//! comes out the same each time. The loop reads the clock once or twice a turn and keeps what it read
 //! ([`Clock::cached`]); whoever makes a timer reads it afresh, so that no sleep is too short.
 //!
 //! Inside the runtime a time is a [`Moment`]: nanoseconds since the loop started, one machine
 //! word to compare, 584 years of range. Arithmetic saturates at [`Moment::NEVER`].
 //!
-//! Read next: `timer_heap.rs`.
+//! Read next: `observer.rs`.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -2,6 +2,8 @@
 //!
 //! Each model of `tests/loom/` runs as the code is, and again with a fault switched on, where it
 //! must fail. Outside of loom builds [`is_on`] is a constant `false`.
+//!
+//! Read next: `table.rs`.
 
 pub(crate) use switch::*;
 
@@ -31,7 +33,7 @@ pub(crate) enum Fault {
     DeliverTwice,
     /// A remote task that will never have a result goes without saying so.
     DropWithoutResult,
-    /// The last `Handle` goes and does not tell the home, which may have waited for it alone.
+    /// The last handle or waker goes and does not tell the home, which may have waited for it alone.
     LeaveWithoutWord,
 }
 

@@ -1,6 +1,6 @@
 //! Small futures that wait for nothing but a turn.
 //!
-//! Read next: `time.rs`.
+//! Read next: `time/sleep.rs`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

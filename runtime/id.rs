@@ -4,7 +4,7 @@
 //! the first task that stood in slot 4, `task 4.2` the third. [`WaitReason`] is recorded by
 //! whoever parks a task; reports only read it, they never poll to find out.
 //!
-//! Read next: `clock.rs`.
+//! Read next: `rng.rs`.
 
 use std::fmt;
 use std::os::fd::RawFd;

@@ -2,6 +2,8 @@
 //!
 //! Used to shuffle the run queue and by tests. It is SplitMix64 (Steele, Lea and Flood, "Fast
 //! splittable pseudorandom number generators", OOPSLA 2014); nothing here is fit for secrets.
+//!
+//! Read next: `clock.rs`.
 
 /// A stream of numbers that its seed alone decides.
 #[derive(Clone, Debug)]

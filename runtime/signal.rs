@@ -1,20 +1,20 @@
 //! Signals as a stream: SIGINT, SIGTERM and their like, each delivered as an ordinary event.
 //!
 //! Facts, then what they force on us: a signal handler may call next to nothing
-//! (signal-safety(7)), so it only writes one byte into a socket pair, and the loop reads the other end
-//! like any connection. A byte is a signal: none is lost until thousands are unread. Once
+//! (signal-safety(7)), so it only writes one byte into a pipe, and the loop reads the other end
+//! like any connection. A byte is a signal: none is lost until tens of thousands are unread. Once
 //! somebody listened for a signal, its default action (ending the process) is gone for good.
 //!
 //! Read next: `runtime.rs`.
 
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{self, PipeReader, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use signal_hook_registry::SigId;
+use socket2::SockRef;
 
 use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
@@ -33,7 +33,7 @@ pub struct Signal {
     /// The signal's number.
     number: i32,
     /// One byte comes out for each signal.
-    bytes: Nonblocking<UnixStream>,
+    bytes: Nonblocking<PipeReader>,
     /// Our place in the process-wide handler.
     registered: SigId,
 }
@@ -49,11 +49,11 @@ impl Signal {
             let message = format!("signal {number} cannot be listened for");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let (reading, writing) = UnixStream::pair()?;
-        writing.set_nonblocking(true)?;
+        let (reading, writing) = std::io::pipe()?;
+        SockRef::from(&writing).set_nonblocking(true)?;
         let bytes = Nonblocking::new(reading)?;
         let in_handler = move || {
-            // A full pair holds thousands of signals that nobody has read; one more says nothing new.
+            // A full pipe holds 65,536 signals that nobody has read; one more says nothing new.
             let _ = (&writing).write(&[0]);
         };
         // SAFETY: the handler makes one write(2) on a non-blocking descriptor, which

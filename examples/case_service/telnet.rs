@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(decode(b"a\xffb\r\n\xef\xff\x00"), b"a\xffb\r\n\xef\xff\x00");
         assert_eq!(decode(b"a\xff\xff\xff\xffb"), b"a\xff\xffb");
         assert_eq!(decode(b"a\xff"), b"a\xff", "nothing follows");
-        assert_eq!(decode(b"\xff\r\x00b"), b"\xff\rb");
+        assert_eq!(decode(b"\xff\r\x00b"), b"\xff\r$b");
     }
 
     #[test]
@@ -224,9 +224,9 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_directly_after_a_carriage_return_is_dropped() {
-        assert_eq!(decode(b"\x00a\r\x00b\r\x00\x00c\r\n\x00"), b"\x00a\rb\r\x00c\r\n\x00");
-        assert_eq!(decode(b"a\r\xff\xf1\x00b"), b"a\rb", "commands do not stand between them");
+    fn a_nul_directly_after_a_carriage_return_completes_the_end_of_line() {
+        assert_eq!(decode(b"\x00a\r\x00b\r\x00\x00c\r\n\x00"), b"\x00a\r$b\r$\x00c\r\n\x00");
+        assert_eq!(decode(b"a\r\xff\xf1\x00b"), b"a\r$b", "commands do not stand between them");
         assert_eq!(decode(b"a\r\xff\x00"), b"a\r\xff\x00", "an FF as data does");
     }
 }

@@ -120,8 +120,7 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let was_last = self.home.handles.fetch_sub(1, Ordering::Release) == 1;
-        if was_last && !fault::is_on(Fault::LeaveWithoutWord) {
+        if self.home.handles.fetch_sub(1, Ordering::Release) == 1 {
             // The loop may be asleep because we might still have come; let it think again.
             drop(self.home.post(Mail::LookAgain));
         }
@@ -224,6 +223,17 @@ impl<T> Packet<T> {
         drop(old);
         assert!(!done, "a RemoteJoinHandle was polled after it gave its value");
         Poll::Pending
+    }
+}
+
+impl<T> Drop for Packet<T> {
+    /// A panic that nobody has seen is logged.
+    fn drop(&mut self) {
+        if let Some(Err(error)) = &self.lock().result
+            && error.is_panic()
+        {
+            log::error!("{error}; nobody awaited it");
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! 4. callbacks, timers and unread letters are dropped, still inside of the loop;
 //! 5. the inbox is closed: whoever knocks from now on gets the letter back.
 //!
-//! Read next: `time.rs`.
+//! Read next: `future.rs`.
 
 use std::fmt;
 use std::rc::Rc;
@@ -76,7 +76,8 @@ impl LocalLoop {
     fn drop_all(&self) {
         for _ in 0..ROUNDS {
             self.cancel_all();
-            self.turn(|| false);
+            // Step 1 alone: the world and other threads have nothing to say any more.
+            self.run_generation();
             if self.here.tasks.borrow().len() == 0 && self.drop_what_waits() == 0 {
                 break;
             }

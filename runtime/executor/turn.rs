@@ -64,7 +64,7 @@ impl LocalLoop {
     }
 
     /// Step 1. What these make ready waits for the next turn, so nothing starves.
-    fn run_generation(&self) -> usize {
+    pub(crate) fn run_generation(&self) -> usize {
         self.turns.set(self.turns.get() + 1);
         if self.generation.borrow().is_empty() {
             // The two queues change places each turn, so neither is allocated again.

@@ -12,6 +12,8 @@
 //!    they come one at a time. A line that lies whole in one piece is not copied at all.
 //! 3. At most `limit` bytes are held, and none once the line they belong to was given out: a finished line
 //!    takes its buffer with it, so one long line does not stay allocated for ever.
+//!
+//! Read next: `line_reader.rs`.
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -5,7 +5,7 @@
 //! panics of user code inside: a future that panics, or panics while it is dropped, ends in an
 //! output that says so.
 //!
-//! Read next: `join.rs`.
+//! Read next: `run.rs`.
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};

@@ -72,6 +72,9 @@ impl Home {
 
     /// Leaves a letter and wakes the home if it sleeps; gives the letter back if the loop is gone.
     pub(crate) fn post(&self, letter: Mail) -> Option<Mail> {
+        if fault::is_on(Fault::LeaveWithoutWord) && matches!(letter, Mail::LookAgain) {
+            return None;
+        }
         match self.inbox.post(letter) {
             Posted::Delivered => None,
             Posted::WakeHome => {

@@ -1,5 +1,5 @@
-//! The count of handles: a home that has nothing else to wait for sleeps while there is one, and
-//! learns when the last has gone.
+//! The counts of handles and wakers: a home that has nothing else to wait for sleeps while there
+//! is one, and learns when the last has gone.
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::check::{Calm, DEADLOCK, fails, holds};
-use super::home::ModelHome;
+use super::home::{ModelHome, never};
 use crate::executor::remote::Handle;
 use crate::fault::Fault;
-use crate::task::header::Mail;
+use crate::task::header::{Mail, TaskRef};
 
 const PREEMPTIONS: usize = 3;
 
@@ -35,14 +35,28 @@ fn last_handle_goes() {
     assert_eq!(done.load(Ordering::Relaxed), 1, "called stalled while there was something to do");
 }
 
-/// As `LocalLoop::nothing_can_happen`, as far as it asks other threads.
+/// Two threads have a waker of the task that the home has left, and drop it unused.
+fn last_waker_goes() {
+    let home = ModelHome::new();
+    let task = home.spawn(never());
+    for waker in [home.waker(&task), home.waker(&task)] {
+        thread::spawn(move || drop(waker.release()));
+    }
+    home.turn_until(|| is_stalled(&home));
+}
+
+/// As `LocalLoop::nothing_can_happen`, as far as other threads have a part in it.
 fn is_stalled(home: &ModelHome) -> bool {
-    let home = &home.here.home;
-    if home.handles.load(Ordering::Acquire) > 0 {
+    let here = &home.here;
+    if here.home.handles.load(Ordering::Acquire) > 0 {
         return false;
     }
-    let no_mail = home.inbox.park();
-    home.inbox.unpark();
+    let has_waker = |task: &TaskRef| task.refs() > 1 + u32::from(task.state().has_handle());
+    if here.tasks.borrow().iter().any(|(_, task)| has_waker(task)) {
+        return false;
+    }
+    let no_mail = here.home.inbox.park();
+    here.home.inbox.unpark();
     no_mail
 }
 
@@ -54,4 +68,14 @@ fn the_home_learns_that_the_last_handle_has_gone() {
 #[test]
 fn a_handle_that_goes_without_a_word_is_noticed() {
     fails(Fault::LeaveWithoutWord, DEADLOCK, PREEMPTIONS, last_handle_goes);
+}
+
+#[test]
+fn the_home_learns_that_the_last_waker_has_gone() {
+    holds(PREEMPTIONS, last_waker_goes);
+}
+
+#[test]
+fn a_waker_that_goes_without_a_word_is_noticed() {
+    fails(Fault::LeaveWithoutWord, DEADLOCK, PREEMPTIONS, last_waker_goes);
 }

@@ -4,6 +4,7 @@
 //! spuriously once, as a descriptor that becomes ready would wake the real home.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::pin::Pin;
@@ -60,7 +61,8 @@ impl ModelHome {
             rope.rings.fetch_add(1, Ordering::Relaxed);
             rope.rung.notify();
         });
-        let here = Here::new(Arc::new(Home::new(notify)), Clock::new(true));
+        let unregister = Box::new(|_| unreachable!("a model has no descriptors"));
+        let here = Here::new(Arc::new(Home::new(notify, unregister)), Clock::new(true));
         ModelHome { here: Calm::new(Rc::new(here)), bell, sleeps: Cell::new(0) }
     }
 
@@ -83,7 +85,9 @@ impl ModelHome {
 
     /// A waker of the task.
     pub(super) fn waker<T>(&self, handle: &JoinHandle<T>) -> Calm<Waker> {
-        Calm::new(Waker::clone(&borrowed_waker(&handle.task_ref())))
+        let tasks = self.here.tasks.borrow();
+        let task = tasks.get(handle.id().0).expect("the task is not finished");
+        Calm::new(Waker::clone(&borrowed_waker(task)))
     }
 
     /// Turns until `is_done`, which is asked before each sleep.
@@ -134,7 +138,7 @@ impl ModelHome {
     /// Opens the letters, as `LocalLoop::open_letter` does.
     pub(super) fn take_in_mail(&self) -> usize {
         let _inside = self.enter();
-        let mut letters = Vec::new();
+        let mut letters = VecDeque::new();
         self.here.home.inbox.take(&mut letters);
         let count = letters.len();
         for letter in letters {
@@ -145,6 +149,7 @@ impl ModelHome {
                 }
                 Mail::Cancel(task) => self.here.cancel(&task),
                 Mail::DropHandle(task) => drop_handle(&task),
+                Mail::LookAgain => {}
                 Mail::Run(run) => run(),
             }
         }

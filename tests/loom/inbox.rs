@@ -1,6 +1,7 @@
 //! The inbox and the notifier: no letter is lost, no sleep is for ever, no ring is wasted.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 
 use loom::thread;
 
@@ -44,8 +45,8 @@ fn letters_of_one_sender() {
             assert!(matches!(address.post(number), Posted::Delivered));
         }
     });
-    let (next, mut taken) = (Cell::new(0), Vec::new());
-    let read = |taken: &mut Vec<u32>| {
+    let (next, mut taken) = (Cell::new(0), VecDeque::new());
+    let read = |taken: &mut VecDeque<u32>| {
         inbox.take(taken);
         for number in taken.drain(..) {
             assert_eq!(number, next.replace(number + 1), "out of order");
