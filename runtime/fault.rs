@@ -63,6 +63,7 @@ mod switch {
     }
 
     /// Runs `model`, which must not panic, with `fault` on.
+    #[allow(dead_code, reason = "called by the models alone, which are tests")]
     pub(crate) fn with<R>(fault: Fault, model: impl FnOnce() -> R) -> R {
         ON.set(Some(fault));
         let result = model();

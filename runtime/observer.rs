@@ -124,7 +124,7 @@ impl fmt::Display for Event<'_> {
             }
             Event::Yielded { task } => write!(f, "  1 {task} wants another turn"),
             Event::Finished { task, how } => write!(f, "  1 {task} is over: {how:?}"),
-            Event::CallbackStarted { location } => write!(f, "  1 calls back {location}"),
+            Event::CallbackStarted { location } => write!(f, "    calls back {location}"),
             Event::TimerFired { late } => write!(f, "  2 timer due, {late:?} late"),
             Event::WaitStarted { timeout: None } => write!(f, "  3 waits until something happens"),
             Event::WaitStarted { timeout: Some(Duration::ZERO) } => write!(f, "  3 looks what has happened"),

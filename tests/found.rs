@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
 use greenroom::io::{LineReader, Nonblocking};
@@ -247,5 +247,16 @@ fn a_loop_inside_of_a_loop_is_refused_also_when_another_is_entered_between() {
     outer.block_on(async {
         assert!(inner.enter(|| outer.try_block_on(async {})).is_err());
         assert!(outer.enter(|| inner.try_block_on(async {})).is_err());
+    });
+}
+
+#[test]
+fn a_sleep_counts_from_its_making_however_long_the_poll_took_before() {
+    Runtime::new().unwrap().block_on(async {
+        let busy = Instant::now();
+        while busy.elapsed() < Duration::from_millis(30) {}
+        let (made, asked) = (Instant::now(), Duration::from_millis(20));
+        sleep(asked).await;
+        assert!(made.elapsed() >= asked);
     });
 }

@@ -90,7 +90,8 @@ pub fn run() {
     let said = payload.downcast_ref::<String>().map_or("", |said| said);
     println!("  poll when woken:            polled {} time, then a panic: {said}", polls.get());
 
-    (SKIP_IF_RUNNING.set(true), DEPTH.set(0));
+    SKIP_IF_RUNNING.set(true);
+    DEPTH.set(0);
     let polls = Rc::new(Cell::new(0));
     spawn(three_polls(polls.clone()));
     println!("  skip it if it runs already: polled {} time, and never again: the wake is lost", polls.get());

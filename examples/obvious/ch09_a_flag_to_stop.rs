@@ -76,7 +76,8 @@ async fn compare() {
     let mut client = spawn(by_the_client(never, served));
     sleep(SECOND).await;
     let asked = greenroom::now();
-    (minute.cancel(), client.cancel());
+    minute.cancel();
+    client.cancel();
     report("the minute task", asked, minute).await;
     report("the client's task", asked, client).await;
 }

@@ -45,7 +45,8 @@ impl fmt::Display for NotOneStream {
 impl std::error::Error for NotOneStream {}
 
 impl TcpStream {
-    /// The two directions, borrowed.
+    /// The two directions, borrowed. Where `AsyncReadExt` of the futures crate is imported, `stream.split()` is
+    /// that trait's, which moves the stream; then write `TcpStream::split(&mut stream)`.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf(self), WriteHalf(self))
     }

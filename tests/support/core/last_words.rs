@@ -221,7 +221,7 @@ fn letters_that_come_too_late_may_spawn_when_they_are_dropped() {
     within_patience(|| {
         keep_log();
         let (sent, dropped) = (Tally::new(), Tally::new());
-        for round in 0..number_from_env("GREENROOM_STEPS", 300) {
+        for round in 0..number_from_env("GREENROOM_STEPS", 100) {
             let runtime = Runtime::new().unwrap();
             let handle = runtime.handle();
             let (count, drops) = (sent.clone(), dropped.clone());
