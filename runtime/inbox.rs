@@ -95,6 +95,11 @@ impl<M> Inbox<M> {
         may_sleep
     }
 
+    /// At home: whether nobody has left a letter.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().letters.is_empty()
+    }
+
     /// At home, after it slept.
     pub(crate) fn unpark(&self) {
         self.lock().parked = false;

@@ -21,7 +21,7 @@ use crate::fault::{self, Fault};
 use crate::id::TaskId;
 use crate::task::error::JoinError;
 use crate::task::header::{Home, Mail, Payload};
-use crate::task::waker::guard;
+use crate::task::waker::{drop_payload, guard};
 
 /// A loop, from any thread: spawn `Send` futures on it, and run callbacks in it.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Handle {
         // If the loop is gone, the closure is dropped here and the sender with it, which says so.
         let _ = self.at_home(move || {
             let packet = sender.0.clone();
-            let delivering = Delivering { future: Box::pin(future), sender };
+            let delivering = Delivering { future: Some(Box::pin(future)), sender };
             let mut task = expect_current("Handle::spawn").spawn(delivering, None, location);
             let mut slot = packet.lock();
             slot.task = Some(task.id());
@@ -206,6 +206,7 @@ impl<T> Packet<T> {
             if let Some(result) = slot.result.take() {
                 return result;
             }
+            assert!(!slot.done, "a RemoteJoinHandle was joined after it gave its value");
             slot = self.arrived.wait(slot).unwrap_or_else(|poison| poison.into_inner());
         }
     }
@@ -250,10 +251,10 @@ impl<T> Drop for PacketSender<T> {
     }
 }
 
-/// A future that sends its value, or its panic, away.
+/// A future that sends its value, or its panic, away, once the future itself is gone.
 struct Delivering<F: Future> {
-    /// The future.
-    future: Pin<Box<F>>,
+    /// The future, until it is done.
+    future: Option<Pin<Box<F>>>,
     /// Where the value goes.
     sender: PacketSender<F::Output>,
 }
@@ -262,10 +263,24 @@ impl<F: Future> Future for Delivering<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context)));
-        let result: Result<F::Output, Payload> = match polled {
+        let this = &mut *self;
+        let future = this.future.as_mut().expect("a task that is not finished has a future");
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        let result = match polled {
             Ok(poll) => Ok(ready!(poll)),
             Err(payload) => Err(payload),
+        };
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(this.future.take())));
+        let result: Result<F::Output, Payload> = match (result, dropped) {
+            (Ok(value), Err(payload)) => {
+                guard("a task's output", || drop(value));
+                Err(payload)
+            }
+            (Err(first), Err(second)) => {
+                drop_payload(second);
+                Err(first)
+            }
+            (result, Ok(())) => result,
         };
         let id = crate::task::here::running_id();
         self.sender.0.deliver(result.map_err(|payload| match id {

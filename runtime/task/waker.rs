@@ -63,8 +63,15 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: std calls this with the data of a live waker, whose reference is ours now.
     let task = ManuallyDrop::into_inner(unsafe { borrow(data) });
-    wake_task(&task);
-    let_go(task);
+    if here::at(&task.home, |here| here.wake(&task)).is_some() {
+        return;
+    }
+    if !task.mark_in_inbox() {
+        return let_go(task);
+    }
+    // The letter takes the waker's reference along: the home lets go of it, and then looks what is left.
+    let home = task.home.clone();
+    drop(home.post(Mail::Wake(task)));
 }
 
 /// `Waker::wake_by_ref`.
