@@ -171,6 +171,19 @@ impl<W: PartialEq> Reactor<W> {
         waiters
     }
 
+    /// Ends every wait; gives back who waited.
+    pub(crate) fn take_waiters(&mut self) -> Vec<W> {
+        let mut waiters = Vec::new();
+        for key in self.sources.keys() {
+            for direction in [Direction::Read, Direction::Write] {
+                while let Some(waiter) = self.remove_waiter(key, direction, |_| true) {
+                    waiters.push(waiter);
+                }
+            }
+        }
+        waiters
+    }
+
     /// Asks epoll to report again what is ready now, as a level-triggered poll would, in the directions in
     /// which somebody waits.
     ///

@@ -106,7 +106,7 @@ impl LocalLoop {
         self.timers.borrow_mut().remove(timer);
     }
 
-    /// Step 4: drops callbacks, timers and watches; says how many there were.
+    /// Step 4: drops callbacks, timers, watches and whoever waits for a descriptor; says how many there were.
     fn drop_what_waits(&self) -> usize {
         let callbacks: Vec<_> = {
             let mut table = self.callbacks.borrow_mut();
@@ -120,11 +120,15 @@ impl LocalLoop {
         for watch in std::mem::take(&mut *self.watches.borrow_mut()).into_values() {
             self.reactor.borrow_mut().deregister(watch.source);
         }
-        let dropped = callbacks.len() + timers.len();
+        let waiters = self.reactor.borrow_mut().take_waiters();
+        let dropped = callbacks.len() + timers.len() + waiters.len();
+        // One by one: two panics at once would end the process.
         for callback in callbacks {
             guard("dropping a callback", || drop(callback));
         }
-        guard("dropping a timer", || drop(timers));
+        for target in timers.into_iter().map(|(_, target)| target).chain(waiters) {
+            guard("dropping a waker", || drop(target));
+        }
         dropped
     }
 }
