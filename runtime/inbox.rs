@@ -112,6 +112,13 @@ impl<M> Inbox<M> {
         std::mem::take(&mut inside.letters)
     }
 
+    /// The same if there are none, else nothing; says whether it is closed.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let mut inside = self.lock();
+        inside.closed |= inside.letters.is_empty();
+        inside.closed
+    }
+
     /// Whether the loop is gone. Once true, all that the loop did happened before.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed

@@ -79,8 +79,6 @@ pub(crate) struct LocalLoop {
     pub(crate) ran_since_look: Cell<usize>,
     /// Whether `stop` was called.
     pub(crate) stopping: Cell<bool>,
-    /// Whether the loop is ending: nothing new is taken in.
-    pub(crate) closing: Cell<bool>,
     /// Whether "cannot tell whether we are stalled" was logged already.
     pub(crate) said_uncertain: Cell<bool>,
 }
@@ -120,7 +118,6 @@ impl LocalLoop {
             turns: Cell::new(0),
             ran_since_look: Cell::new(0),
             stopping: Cell::new(false),
-            closing: Cell::new(false),
             said_uncertain: Cell::new(false),
         }))
     }

@@ -105,6 +105,9 @@ impl Handle {
 
     /// Runs `f` at home, with the loop entered, as soon as the inbox is read.
     fn at_home(&self, f: impl FnOnce() + Send + 'static) -> Result<(), LoopGone> {
+        if self.home.closing.load(Ordering::Relaxed) {
+            return Err(LoopGone);
+        }
         match self.home.post(Mail::Run(Box::new(f))) {
             None => Ok(()),
             Some(_) => Err(LoopGone),

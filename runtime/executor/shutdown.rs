@@ -10,12 +10,14 @@
 //!
 //! Read next: `future.rs`.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::local_loop::{LocalLoop, Target};
 use super::stall::TaskInfo;
+use crate::atomic::Ordering;
 use crate::clock::Moment;
 use crate::table::Key;
 use crate::task::header::{Mail, TaskRef};
@@ -51,24 +53,39 @@ impl fmt::Display for ShutdownReport {
     }
 }
 
+/// Drops letters that nobody has read.
+fn drop_letters(letters: VecDeque<Mail>) {
+    for letter in letters {
+        guard("a letter that nobody read", || match letter {
+            // The flag that says whose the output is must not stay behind.
+            Mail::DropHandle(task) => drop_handle(&task),
+            unread => drop(unread),
+        });
+    }
+}
+
 impl LocalLoop {
     /// Ends the loop; only once.
     pub(crate) fn shut_down(self: &Rc<Self>, grace: Duration) -> ShutdownReport {
         let _entered = self.enter();
         let cancelled = self.cancel_all();
         self.let_tasks_stop(grace);
-        self.closing.set(true);
+        self.home().closing.store(true, Ordering::Relaxed);
         let not_stopped = self.task_list();
         self.drop_all();
-        for letter in self.home().inbox.close() {
-            guard("a letter that nobody read", || match letter {
-                // The flag that says whose the output is must not stay behind.
-                Mail::DropHandle(task) => drop_handle(&task),
-                unread => drop(unread),
-            });
+        // The letters' destructors may spawn in their turn. The inbox is closed only once those tasks have
+        // ended as well: from then on a handle that is dropped elsewhere takes its task's output there.
+        for _ in 0..ROUNDS {
+            let mut letters = VecDeque::new();
+            self.home().inbox.take(&mut letters);
+            drop_letters(letters);
+            self.drop_all();
+            if self.home().inbox.close_if_empty() {
+                break;
+            }
         }
-        // The letters' destructors may have spawned in their turn.
-        self.drop_all();
+        drop_letters(self.home().inbox.close());
+        self.drop_what_waits();
         ShutdownReport { cancelled, not_stopped }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::local_loop::{LocalLoop, current, expect_current};
 use super::stall::TaskInfo;
+use crate::atomic::Ordering;
 use crate::id::TaskId;
 use crate::observer::Event;
 use crate::task::here;
@@ -24,7 +25,7 @@ impl LocalLoop {
     ) -> JoinHandle<F::Output> {
         let mut handle = spawn_task(&self.here, location, name.map(Into::into), future);
         self.announce(|| Event::Spawned { task: handle.id(), name, location });
-        if self.closing.get() {
+        if self.home().closing.load(Ordering::Relaxed) {
             handle.cancel();
         }
         handle

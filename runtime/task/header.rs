@@ -50,6 +50,9 @@ pub(crate) struct Home {
     pub(crate) thread: ThreadId,
     /// How many public handles exist: while there is one, something may still come from outside.
     pub(crate) handles: AtomicUsize,
+    /// Whether the loop is ending: new tasks are cancelled before their first turn, and other threads are
+    /// told that it is gone, or those who send without end would keep it.
+    pub(crate) closing: AtomicBool,
     /// How many jobs other threads do for the loop: while there is one, virtual time stands still.
     pub(crate) jobs: AtomicUsize,
 }
@@ -66,6 +69,7 @@ impl Home {
             unregister,
             thread: std::thread::current().id(),
             handles: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
             jobs: AtomicUsize::new(0),
         }
     }

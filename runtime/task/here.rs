@@ -192,8 +192,12 @@ impl Here {
 
     /// A transition that may push.
     fn change(&self, task: &TaskRef, transition: impl FnOnce(State) -> (State, bool)) {
-        let (next, push) = transition(task.state());
-        task.set_state(next);
+        let state = task.state();
+        let (next, push) = transition(state);
+        // A finished task changes no more, and may be in the hands of its handle's thread by now.
+        if next != state {
+            task.set_state(next);
+        }
         if push {
             self.push(task);
         }

@@ -9,7 +9,8 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::sleep::sleep;
+use super::sleep::Sleep;
+use crate::executor::local_loop::expect_current;
 
 /// The time was over before the future was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ impl From<Elapsed> for io::Error {
 /// That of `future`.
 #[track_caller]
 pub fn timeout<F: Future>(limit: Duration, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    let mut sleep = sleep(limit);
+    let current = expect_current("timeout");
+    let mut sleep = Sleep::until(&current, current.clock().read().after(limit));
     async move {
         let mut future = pin!(future);
         poll_fn(|context| {

@@ -131,17 +131,16 @@ fn a_detached_remote_task_does_not_hide_a_stall() {
     });
 }
 
-#[test]
-fn a_loop_that_sleeps_learns_that_the_last_waker_is_gone() {
-    within_patience(|| {
+/// A task whose waker goes to another thread, which uses it up when the loop is asleep.
+fn stall_after(last_use: fn(Waker)) {
+    within_patience(move || {
         let (sender, asleep) = mpsc::channel();
         let runtime = Runtime::builder().observer(Sleeps(sender)).build().unwrap();
         let (wakers, taken) = mpsc::channel::<Waker>();
         let abroad = std::thread::spawn(move || {
             let waker = taken.recv().unwrap();
             asleep.recv().unwrap();
-            // A wake for nothing: the task is polled and keeps no other waker.
-            waker.wake();
+            last_use(waker);
         });
         let once = Cell::new(Some(wakers));
         let result = runtime.try_block_on(poll_fn(|context| {
@@ -153,6 +152,19 @@ fn a_loop_that_sleeps_learns_that_the_last_waker_is_gone() {
         stalled(result);
         abroad.join().unwrap();
     });
+}
+
+#[test]
+fn a_loop_that_sleeps_learns_that_the_last_waker_is_gone() {
+    for _ in 0..20 {
+        stall_after(drop);
+        // A wake for nothing: the task is polled and keeps no other waker.
+        stall_after(Waker::wake);
+        stall_after(|waker| {
+            waker.wake_by_ref();
+            drop((waker.clone(), waker));
+        });
+    }
 }
 
 /// Whether the loop calls itself stalled once everything that is ready has run.
