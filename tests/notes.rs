@@ -153,6 +153,7 @@ mod on_bad_pages {
             "`cargo run --example gone`",
             "`cargo test no_such_test`",
             "[the tests](tests/gone.rs)",
+            "one ` too many",
             "```console\n$ cargo run --release --example gone -- --port 0\n```",
             "```console\n$ cargo test --test gone\n```",
             "```console\n$ A=b cargo test --test wakes gone 2>&1 | tail\n```",
@@ -164,10 +165,12 @@ mod on_bad_pages {
 
     #[test]
     fn problems_come_with_page_and_line() {
-        let page = "one\n```console\n$ cargo test --test gone\n```\nfive `Task`\n`gone.rs`\n";
+        let page = "one\n```console\n$ cargo test --test gone\n```\nfive `Task`\n`gone.rs`\n\neight\n`gone`\n\n`\n\n`Gone`";
         let expected = [
             "PAGE:3: the command names tests/gone.rs, which does not exist: cargo test --test gone",
             "PAGE:6: `gone.rs` does not exist",
+            "PAGE:11: a backtick of this paragraph has no partner",
+            "PAGE:13: `Gone` is nowhere in the code",
         ];
         assert_eq!(problems(page), expected);
     }

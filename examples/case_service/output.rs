@@ -39,6 +39,8 @@ static QUEUE: LineQueue = LineQueue::new();
 /// Starts logging. To be called once, first thing; if it cannot, it says so on standard error, and the
 /// program goes on without a log.
 pub fn init() {
+    // The first look at the local time searches the disk for time zones: not while clients wait.
+    let _ = now_as_ctime();
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     let started = output.and_then(|output| {
         let writer = thread::Builder::new().name("log writer".to_string());

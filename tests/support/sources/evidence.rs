@@ -31,6 +31,7 @@ impl Evidence<'_> {
             Kind::Item(name) if self.knows(name) => None,
             Kind::Item(name) => Some(format!("`{name}` is nowhere in the code")),
             Kind::Command(command) => self.judge_command(command),
+            Kind::LoneBacktick => Some("a backtick of this paragraph has no partner".into()),
         }
     }
 
@@ -109,7 +110,7 @@ impl Evidence<'_> {
     /// A filter of `cargo test` must fit some name, or it runs nothing and looks like a success.
     fn judge_filter(&self, filter: &str) -> Option<String> {
         let fits = |part: &str| {
-            let mut files = self.sources.iter();
+            let mut files = self.sources.iter().filter(|file| file.code.contains(part));
             files.any(|file| tokens(&file.code).iter().any(|token| token.text.contains(part)))
         };
         let missing = filter.split("::").find(|part| !part.is_empty() && !fits(part))?;
@@ -119,11 +120,13 @@ impl Evidence<'_> {
 
 /// Whether the file is, or defines, `outer` and has `inner` in it.
 fn has_member(file: &SourceFile, outer: &str, inner: &str) -> bool {
+    if !mentions(file, inner) {
+        return false;
+    }
     let words = tokens(&file.code);
     let defines =
         |name: &str| words.windows(2).any(|pair| DEFINING.contains(&pair[0].text) && pair[1].text == name);
-    (defines(inner) && (is_called(file, outer) || mentions(file, outer)))
-        || (mentions(file, inner) && defines(outer))
+    (defines(inner) && (is_called(file, outer) || mentions(file, outer))) || defines(outer)
 }
 
 /// Whether the file, or a folder that it is in, has this name.
@@ -133,11 +136,14 @@ fn is_called(file: &SourceFile, name: &str) -> bool {
 
 /// Whether the word stands in the file's code.
 fn mentions(file: &SourceFile, word: &str) -> bool {
-    tokens(&file.code).iter().any(|token| token.text == word)
+    file.code.contains(word) && tokens(&file.code).iter().any(|token| token.text == word)
 }
 
 /// Whether the path is used in the file as it stands.
 fn has_path(file: &SourceFile, path: &[&str]) -> bool {
+    if !path.iter().all(|part| file.code.contains(part)) {
+        return false;
+    }
     let words = tokens(&file.code);
     let names = |window: &[super::code::Token<'_>]| {
         let mut parts = window.iter().filter(|token| is_word(token.text)).map(|token| token.text);

@@ -23,6 +23,8 @@ pub enum Kind {
     Item(String),
     /// A command: what stands after the `$ `, or a span that begins with `cargo`.
     Command(String),
+    /// A span of code without an end, so that code and prose of its paragraph are mixed up.
+    LoneBacktick,
 }
 
 /// Everything that the page claims.
@@ -45,9 +47,20 @@ pub fn claims(page: &str) -> Vec<Claim> {
         }
         prose.push('\n');
     }
-    // A span may go on in the next line, so the prose is cut as a whole.
+    // A span may go on in the next line, but not in the next paragraph.
     let mut line = 1;
-    for (count, piece) in prose.split('`').enumerate() {
+    for paragraph in prose.split("\n\n") {
+        read_paragraph(paragraph, line, &mut claims);
+        line += paragraph.matches('\n').count() + 2;
+    }
+    claims.sort_by_key(|claim| claim.line);
+    claims
+}
+
+/// Adds what a paragraph claims, which begins in this line.
+fn read_paragraph(paragraph: &str, first_line: usize, claims: &mut Vec<Claim>) {
+    let mut line = first_line;
+    for (count, piece) in paragraph.split('`').enumerate() {
         if count % 2 == 1 {
             let span = piece.split_whitespace().collect::<Vec<_>>().join(" ");
             claims.extend(span_kind(&span).map(|kind| Claim { line, kind }));
@@ -56,8 +69,9 @@ pub fn claims(page: &str) -> Vec<Claim> {
         }
         line += piece.matches('\n').count();
     }
-    claims.sort_by_key(|claim| claim.line);
-    claims
+    if paragraph.matches('`').count() % 2 == 1 {
+        claims.push(Claim { line: first_line, kind: Kind::LoneBacktick });
+    }
 }
 
 /// What a span looks like; none for code that names nothing, such as `1 + 1`.
