@@ -77,6 +77,9 @@ impl Signal {
     }
 
     /// The poll behind [`recv`](Signal::recv).
+    ///
+    /// # Errors
+    /// As [`recv`](Signal::recv).
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wait = self.bytes.registration().wait_unowned(Direction::Read);
         let mut wait = wait.because(WaitReason::Signal(self.number));

@@ -260,3 +260,12 @@ fn a_sleep_counts_from_its_making_however_long_the_poll_took_before() {
         assert!(made.elapsed() >= asked);
     });
 }
+
+#[test]
+fn a_linger_of_a_part_of_a_second_is_not_none() {
+    let runtime = Runtime::new().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = runtime.block_on(TcpStream::connect(listener.local_addr().unwrap())).unwrap();
+    stream.set_linger(Some(500 * MS)).unwrap();
+    assert_eq!(socket2::SockRef::from(&stream).linger().unwrap(), Some(1000 * MS));
+}

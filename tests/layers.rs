@@ -233,6 +233,7 @@ mod on_bad_files {
         assert_eq!(rules::print_problems(&one("// println!\nfn f() { let println = \"dbg!\"; }")).len(), 0);
         assert_eq!(rules::name_problems(&files(&[("tests/util/a.rs", "mod misc;")])).len(), 2);
         assert_eq!(rules::name_problems(&one("mod utility;")).len(), 0);
+        assert_eq!(rules::name_problems(&one("enum State {}\nstruct Handle;\nstruct TaskState;")).len(), 2);
     }
 
     #[test]

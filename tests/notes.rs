@@ -67,6 +67,14 @@ fn everything_that_the_notes_name_is_there() {
 }
 
 #[test]
+fn no_section_of_the_notes_is_empty() {
+    let page = std::fs::read_to_string(root().join("NOTES.md")).unwrap();
+    let sections = page.split("\n## ").skip(1);
+    let empty: Vec<&str> = sections.filter(|text| text.trim().lines().count() < 2).collect();
+    assert!(empty.is_empty(), "nothing stands under {empty:?}");
+}
+
+#[test]
 fn everything_that_the_readme_names_is_there() {
     assert_true_page("README.md");
 }

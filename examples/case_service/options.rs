@@ -79,6 +79,11 @@ impl Options {
     }
 }
 
+/// How many descriptors it takes to serve so many connections at a time.
+pub fn descriptors_for(connections: usize) -> u64 {
+    (connections as u64).saturating_add(RESERVED_DESCRIPTORS)
+}
+
 /// How many connections to serve at a time: as many as asked for, but no more than the limit on open
 /// descriptors has room for, and at least one.
 pub fn connection_limit(asked: usize, descriptor_limit: u64) -> usize {
@@ -96,8 +101,10 @@ until the line `quit`. Try it with: telnet 127.0.0.1 9600
   --host HOST             name or address to listen on (default 127.0.0.1)
   --port PORT             port to listen on, 0 for any free one (default 9600)
   --max-line BYTES        close a connection that sends a longer line (default 1048576)
-  --max-connections N     serve at most so many clients at a time (default 10000)
-  --idle-timeout SECONDS  close a connection that is silent for so long (default 300)
+  --max-connections N     serve at most so many clients at a time (default 10000, fewer if the
+                          limit of open files is lower)
+  --idle-timeout SECONDS  longest wait for the first byte, between two lines, and from a line's
+                          first byte to its end (default 300)
   --announce-every SECONDS
                           time between two reports that the loop is running (default 15)
   --help                  print this text and exit

@@ -83,13 +83,13 @@ fn bare() -> Builder {
 /// The lines on their way to the writer thread.
 struct LineQueue {
     /// Held for no longer than it takes to copy a line, never while writing.
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// The state has changed: there is something to write, or the last of it was written.
     changed: Condvar,
 }
 
 /// What a `LineQueue` guards.
-struct State {
+struct QueueState {
     /// Whole lines that wait to be written.
     waiting: Vec<u8>,
     /// How many lines came after those in `waiting` and were lost, for want of room.
@@ -100,12 +100,12 @@ struct State {
 
 impl LineQueue {
     const fn new() -> Self {
-        let state = State { waiting: Vec::new(), lost: 0, writing: false };
+        let state = QueueState { waiting: Vec::new(), lost: 0, writing: false };
         LineQueue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The state is consistent at every point where it is unlocked, also by a panic.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,7 +146,7 @@ impl LineQueue {
 
     /// Waits until nothing is waiting or being written, or `limit` is over; true if all is written.
     fn wait_until_written(&self, limit: Duration) -> bool {
-        let unwritten = |state: &mut State| state.writing || !state.waiting.is_empty();
+        let unwritten = |state: &mut QueueState| state.writing || !state.waiting.is_empty();
         let waited = self.changed.wait_timeout_while(self.lock(), limit, unwritten);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use super::options::connection_limit;
+use super::options::{connection_limit, descriptors_for};
 use super::output::now_as_ctime;
 use super::text::for_log;
 
@@ -22,7 +22,8 @@ pub fn announce() {
 
 /// How many connections to serve at a time; says so if it is less than asked for.
 pub fn connection_limit_said(asked: usize) -> usize {
-    let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
+    // The soft limit may be raised as far as the hard one, which is the operator's word.
+    let descriptors = rlimit::increase_nofile_limit(descriptors_for(asked)).unwrap_or(1024);
     let limit = connection_limit(asked, descriptors);
     if limit < asked {
         log::warn!(

@@ -42,7 +42,7 @@ pub enum Piece<'a> {
 
 /// Where in the telnet grammar the stream stands.
 #[derive(Debug)]
-enum State {
+enum Position {
     /// Between two bytes of the conversation.
     Data,
     /// After FF, which may be the beginning of a command or a data byte.
@@ -59,7 +59,7 @@ enum State {
 #[derive(Debug)]
 pub struct Decoder {
     /// Where in the grammar the stream stands.
-    state: State,
+    state: Position,
     /// The last data byte was a CR, so a NUL that comes next is its filler.
     after_cr: bool,
 }
@@ -67,7 +67,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder at the beginning of a stream.
     pub fn new() -> Self {
-        Decoder { state: State::Data, after_cr: false }
+        Decoder { state: Position::Data, after_cr: false }
     }
 
     /// Takes bytes off the front of `input` up to and with the next piece. `None`: all was taken, and
@@ -75,25 +75,25 @@ impl Decoder {
     pub fn next_piece<'a>(&mut self, input: &mut &'a [u8]) -> Option<Piece<'a>> {
         while let Some((&byte, rest)) = input.split_first() {
             let piece = match self.state {
-                State::Data if byte == IAC => self.go(State::Escape),
-                State::Data if byte == 0 && self.after_cr => {
+                Position::Data if byte == IAC => self.go(Position::Escape),
+                Position::Data if byte == 0 && self.after_cr => {
                     self.after_cr = false;
                     Some(Piece::EndOfLine)
                 }
-                State::Data => return Some(self.take_data(input)),
-                State::Escape if byte < SUBNEGOTIATION_END => {
+                Position::Data => return Some(self.take_data(input)),
+                Position::Escape if byte < SUBNEGOTIATION_END => {
                     // Not a command: the FF was data, and this byte is still to be looked at.
                     return self.finish();
                 }
-                State::Escape => self.command(byte),
-                State::Option(verb) => {
-                    self.state = State::Data;
+                Position::Escape => self.command(byte),
+                Position::Option(verb) => {
+                    self.state = Position::Data;
                     answer(verb, byte)
                 }
-                State::Subnegotiation if byte == IAC => self.go(State::SubnegotiationEscape),
-                State::Subnegotiation => None,
-                State::SubnegotiationEscape if byte == SUBNEGOTIATION_END => self.go(State::Data),
-                State::SubnegotiationEscape => self.go(State::Subnegotiation),
+                Position::Subnegotiation if byte == IAC => self.go(Position::SubnegotiationEscape),
+                Position::Subnegotiation => None,
+                Position::SubnegotiationEscape if byte == SUBNEGOTIATION_END => self.go(Position::Data),
+                Position::SubnegotiationEscape => self.go(Position::Subnegotiation),
             };
             *input = rest;
             if piece.is_some() {
@@ -105,17 +105,17 @@ impl Decoder {
 
     /// To be called at the end of the input: an FF that nothing follows is data.
     pub fn finish(&mut self) -> Option<Piece<'static>> {
-        let pending = matches!(self.state, State::Escape);
-        self.state = State::Data;
+        let pending = matches!(self.state, Position::Escape);
+        self.state = Position::Data;
         pending.then(|| self.data(&[IAC]))
     }
 
     /// The byte after FF, when it is one of F0 to FF.
     fn command(&mut self, byte: u8) -> Option<Piece<'static>> {
         self.state = match byte {
-            SUBNEGOTIATION => State::Subnegotiation,
-            WILL | WONT | DO | DONT => State::Option(byte),
-            _ => State::Data,
+            SUBNEGOTIATION => Position::Subnegotiation,
+            WILL | WONT | DO | DONT => Position::Option(byte),
+            _ => Position::Data,
         };
         match byte {
             IAC => Some(self.data(&[IAC])),
@@ -143,7 +143,7 @@ impl Decoder {
     }
 
     /// Changes the state where this gives the caller nothing to do.
-    fn go(&mut self, state: State) -> Option<Piece<'static>> {
+    fn go(&mut self, state: Position) -> Option<Piece<'static>> {
         self.state = state;
         None
     }

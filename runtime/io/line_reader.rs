@@ -73,6 +73,9 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 
     /// The poll behind [`next_line`](LineReader::next_line).
+    ///
+    /// # Errors
+    /// As [`next_line`](LineReader::next_line).
     pub fn poll_line(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         loop {
             if let Some(line) = self.line_from_buffer().transpose() {

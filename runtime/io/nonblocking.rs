@@ -136,6 +136,9 @@ impl<T: AsFd> Nonblocking<T> {
     }
 
     /// The poll behind [`read_with`](Nonblocking::read_with).
+    ///
+    /// # Errors
+    /// As [`read_with`](Nonblocking::read_with).
     pub fn poll_read_with<R>(
         &self,
         context: &mut Context<'_>,
@@ -145,6 +148,9 @@ impl<T: AsFd> Nonblocking<T> {
     }
 
     /// The poll behind [`write_with`](Nonblocking::write_with).
+    ///
+    /// # Errors
+    /// As [`write_with`](Nonblocking::write_with).
     pub fn poll_write_with<R>(
         &self,
         context: &mut Context<'_>,

@@ -108,6 +108,9 @@ impl TcpListener {
     }
 
     /// The poll behind [`accept`](TcpListener::accept).
+    ///
+    /// # Errors
+    /// As [`accept`](TcpListener::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let mut wait = self.socket.registration().wait_unowned(Direction::Read).because(self.reason());
         self.poll_accept_in(context, &mut wait)

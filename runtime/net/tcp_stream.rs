@@ -133,12 +133,17 @@ impl TcpStream {
         self.socket.get_ref().nodelay()
     }
 
-    /// How closing treats unsent bytes (`SO_LINGER`, socket(7)): zero resets the connection.
+    /// How closing treats unsent bytes (`SO_LINGER`, socket(7)): zero resets the connection. The kernel counts
+    /// whole seconds; a part of one is rounded up, so that only zero is zero.
     ///
     /// # Errors
     /// What setsockopt(2) reports.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(&self.socket.get_ref()).set_linger(linger)
+        let whole_seconds = |linger: Duration| {
+            let seconds = linger.as_secs().saturating_add(u64::from(linger.subsec_nanos() > 0));
+            Duration::from_secs(seconds.min(u64::from(u16::MAX)))
+        };
+        SockRef::from(&self.socket.get_ref()).set_linger(linger.map(whole_seconds))
     }
 
     /// Closes one or both directions, at once. After [`Shutdown::Write`] the peer reads the end.

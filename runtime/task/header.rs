@@ -27,7 +27,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Waker};
 use std::thread::ThreadId;
 
-use super::state::State;
+use super::state::TaskState;
 use crate::atomic::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use crate::clock::Moment;
 use crate::fault::{self, Fault};
@@ -175,7 +175,7 @@ pub(crate) struct Header {
     refs: AtomicU32,
     /// Whether a wake of this task is in the inbox already.
     in_inbox: AtomicBool,
-    /// The [`State`]: written at home only, so plain stores do; others may look whether it is finished.
+    /// The [`TaskState`]: written at home only, so plain stores do; others may look whether it is finished.
     state: AtomicU8,
     /// Home only: how many reasons to wait were recorded in the last poll.
     pub(crate) reasons: Cell<u8>,
@@ -208,7 +208,7 @@ impl Header {
             name: name.map(|name| Box::new(TaskName(name))),
             refs: AtomicU32::new(1),
             in_inbox: AtomicBool::new(false),
-            state: AtomicU8::new(State::SPAWNED.0),
+            state: AtomicU8::new(TaskState::SPAWNED.0),
             reasons: Cell::new(0),
             reason: Cell::new(WaitReason::Turn),
             since: Cell::new(Moment(0)),
@@ -227,12 +227,12 @@ impl Header {
     }
 
     /// Where the task is in its life; anywhere, a finished state means that all is written.
-    pub(crate) fn state(&self) -> State {
-        State(self.state.load(Ordering::Acquire))
+    pub(crate) fn state(&self) -> TaskState {
+        TaskState(self.state.load(Ordering::Acquire))
     }
 
     /// At home: the next step of its life.
-    pub(crate) fn set_state(&self, state: State) {
+    pub(crate) fn set_state(&self, state: TaskState) {
         let release =
             if fault::is_on(Fault::FinishWithoutRelease) { Ordering::Relaxed } else { Ordering::Release };
         self.state.store(state.0, release);

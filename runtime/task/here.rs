@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::header::{Header, Home, TaskRef};
-use super::state::State;
+use super::state::TaskState;
 use crate::atomic::{Arc, thread_local};
 use crate::clock::Clock;
 use crate::id::{TaskId, WaitReason};
@@ -166,12 +166,12 @@ impl Here {
 
     /// (3), (4) Wakes a task of this loop: a compare, a store and a push.
     pub(crate) fn wake(&self, task: &TaskRef) {
-        self.change(task, State::wake);
+        self.change(task, TaskState::wake);
     }
 
     /// (7) Asks a task of this loop to stop.
     pub(crate) fn cancel(&self, task: &TaskRef) {
-        self.change(task, State::cancel);
+        self.change(task, TaskState::cancel);
     }
 
     /// Wakes the task `id` if it still exists.
@@ -191,7 +191,7 @@ impl Here {
     }
 
     /// A transition that may push.
-    fn change(&self, task: &TaskRef, transition: impl FnOnce(State) -> (State, bool)) {
+    fn change(&self, task: &TaskRef, transition: impl FnOnce(TaskState) -> (TaskState, bool)) {
         let state = task.state();
         let (next, push) = transition(state);
         // A finished task changes no more, and may be in the hands of its handle's thread by now.

@@ -3,28 +3,25 @@
 //!
 //! ```text
 //!              (1) spawned
-//!                   │
 //!                   ▼        (2) start
 //!        ┌──────► Queued ──────────────────► Running ─┐
 //!        │          ▲ ▲                       │ │  ▲  │ (4) woken: once more, later
 //!   (3) wake        │ └─(5) pending, woken ───┘ │  └──┘
 //!        │          │                           │
 //!      Parked ◄─────┼────(6) pending ───────────┤
-//!        └─(7) cancel                           │ (8) finish: returned, panicked or cancelled
-//!                                               ▼
+//!        └─(7) cancel                           ▼ (8) finish: returned, panicked or cancelled
 //!                                            Finished
 //! ```
 //!
-//! Beside the phase stand four flags. *Woken*: a wake came while the task ran; whoever ends the
-//! run owes it another turn. *Cancel*: somebody asked; the next start drops the future instead of
-//! polling it. *Handle*: a `JoinHandle` exists, which owes the output its end. *Output*: the
-//! output is there and nobody has taken it.
+//! Four flags. *Woken*: a wake came while it ran; whoever ends the run owes it another turn. *Cancel*:
+//! somebody asked; the next start drops the future. *Handle*: a `JoinHandle` exists, which owes the
+//! output its end. *Output*: it is there and nobody has taken it.
 //!
 //! Read next: `header.rs`.
 
 /// Where a task is in its life, and what is asked of it: one byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State(pub(crate) u8);
+pub(crate) struct TaskState(pub(crate) u8);
 
 const PHASE: u8 = 0b11;
 const PARKED: u8 = 0;
@@ -56,9 +53,9 @@ pub(crate) enum Pending {
     Drop,
 }
 
-impl State {
+impl TaskState {
     /// (1) A new task, queued, with a handle.
-    pub(crate) const SPAWNED: State = State(QUEUED | HANDLE);
+    pub(crate) const SPAWNED: TaskState = TaskState(QUEUED | HANDLE);
 
     const fn phase(self) -> u8 {
         self.0 & PHASE
@@ -69,63 +66,63 @@ impl State {
     }
 
     /// The same flags in another phase.
-    const fn in_phase(self, phase: u8) -> State {
-        State((self.0 & !PHASE) | phase)
+    const fn in_phase(self, phase: u8) -> TaskState {
+        TaskState((self.0 & !PHASE) | phase)
     }
 
     /// (2) Taken from the run queue. Only a queued task is.
-    pub(crate) const fn start(self) -> (State, Start) {
+    pub(crate) const fn start(self) -> (TaskState, Start) {
         assert!(self.phase() == QUEUED, "started a task that was not queued");
         let action = if self.has(CANCEL) { Start::Drop } else { Start::Poll };
         (self.in_phase(RUNNING), action)
     }
 
     /// (3) or (4): a waker was used. True: push it to the run queue.
-    pub(crate) const fn wake(self) -> (State, bool) {
+    pub(crate) const fn wake(self) -> (TaskState, bool) {
         match self.phase() {
             PARKED => (self.in_phase(QUEUED), true),
-            RUNNING => (State(self.0 | WOKEN), false),
+            RUNNING => (TaskState(self.0 | WOKEN), false),
             _ => (self, false),
         }
     }
 
     /// (5) or (6): the poll came back pending. Only a running task's does.
-    pub(crate) const fn pending(self) -> (State, Pending) {
+    pub(crate) const fn pending(self) -> (TaskState, Pending) {
         assert!(self.phase() == RUNNING, "a task that did not run came back");
         if self.has(CANCEL) {
             (self, Pending::Drop)
         } else if self.has(WOKEN) {
-            (State(self.0 & !WOKEN).in_phase(QUEUED), Pending::Requeue)
+            (TaskState(self.0 & !WOKEN).in_phase(QUEUED), Pending::Requeue)
         } else {
             (self.in_phase(PARKED), Pending::Park)
         }
     }
 
     /// (7) Somebody asks the task to stop. True: push it to the run queue.
-    pub(crate) const fn cancel(self) -> (State, bool) {
+    pub(crate) const fn cancel(self) -> (TaskState, bool) {
         match self.phase() {
             FINISHED => (self, false),
-            PARKED => (State(self.0 | CANCEL).in_phase(QUEUED), true),
-            _ => (State(self.0 | CANCEL), false),
+            PARKED => (TaskState(self.0 | CANCEL).in_phase(QUEUED), true),
+            _ => (TaskState(self.0 | CANCEL), false),
         }
     }
 
     /// (8) The future is gone. True: keep the output for the handle; false: drop it, nobody wants it.
-    pub(crate) const fn finish(self) -> (State, bool) {
+    pub(crate) const fn finish(self) -> (TaskState, bool) {
         assert!(self.phase() == RUNNING, "a task that did not run has finished");
         let keep = self.has(HANDLE);
         let flags = if keep { HANDLE | OUTPUT } else { 0 };
-        (State(flags | FINISHED), keep)
+        (TaskState(flags | FINISHED), keep)
     }
 
     /// The handle asks for the output. True: it is there, and is the handle's from now on.
-    pub(crate) const fn take_output(self) -> (State, bool) {
-        (State(self.0 & !OUTPUT), self.has(OUTPUT))
+    pub(crate) const fn take_output(self) -> (TaskState, bool) {
+        (TaskState(self.0 & !OUTPUT), self.has(OUTPUT))
     }
 
     /// The handle is gone: the task is detached. True: drop the output, nobody will take it.
-    pub(crate) const fn drop_handle(self) -> (State, bool) {
-        (State(self.0 & !(HANDLE | OUTPUT)), self.has(OUTPUT))
+    pub(crate) const fn drop_handle(self) -> (TaskState, bool) {
+        (TaskState(self.0 & !(HANDLE | OUTPUT)), self.has(OUTPUT))
     }
 
     /// Whether the future is gone.
@@ -148,7 +145,7 @@ mod tests {
     const EVENTS: [&str; 7] = ["start", "wake", "pending", "cancel", "finish", "take", "drop handle"];
 
     /// Applies an event; `None` if the state refuses it.
-    fn apply(state: State, event: &'static str) -> Option<(State, String)> {
+    fn apply(state: TaskState, event: &'static str) -> Option<(TaskState, String)> {
         let apply = move || match event {
             "start" => (state.start().0, format!("{:?}", state.start().1)),
             "wake" => (state.wake().0, state.wake().1.to_string()),
@@ -163,8 +160,8 @@ mod tests {
 
     /// The states that a task can ever be in.
     fn reachable() -> BTreeSet<u8> {
-        let mut found = BTreeSet::from([State::SPAWNED.0]);
-        let mut fresh = vec![State::SPAWNED];
+        let mut found = BTreeSet::from([TaskState::SPAWNED.0]);
+        let mut fresh = vec![TaskState::SPAWNED];
         while let Some(state) = fresh.pop() {
             for event in EVENTS {
                 // The executor never starts or ends a run that the phase does not allow.
@@ -179,11 +176,11 @@ mod tests {
     }
 
     /// What must happen, written a second time from the prose: (phase, flags) to the same and the action.
-    fn expected(state: State, event: &str) -> Option<(State, String)> {
+    fn expected(state: TaskState, event: &str) -> Option<(TaskState, String)> {
         let (phase, flags) = (state.0 & PHASE, state.0 & !PHASE);
         let (woken, cancel) = (flags & WOKEN != 0, flags & CANCEL != 0);
         let (handle, output) = (flags & HANDLE != 0, flags & OUTPUT != 0);
-        let to = |phase, flags, action: &str| Some((State(phase | flags), action.to_string()));
+        let to = |phase, flags, action: &str| Some((TaskState(phase | flags), action.to_string()));
         match (event, phase) {
             ("start", QUEUED) if cancel => to(RUNNING, flags, "Drop"),
             ("start", QUEUED) => to(RUNNING, flags, "Poll"),
@@ -210,7 +207,7 @@ mod tests {
     fn every_state_times_every_event() {
         for bits in 0..64 {
             for event in EVENTS {
-                let state = State(bits);
+                let state = TaskState(bits);
                 assert!(apply(state, event) == expected(state, event), "{bits:06b} {event}");
             }
         }
@@ -220,7 +217,7 @@ mod tests {
     fn what_can_be_reached_is_lawful() {
         let found = reachable();
         for &bits in &found {
-            let state = State(bits);
+            let state = TaskState(bits);
             assert!(!state.has(WOKEN) || state.phase() == RUNNING, "{bits:06b}: woken but not running");
             assert!(!state.has(CANCEL) || state.phase() != PARKED, "{bits:06b}: cancelled but parked");
             assert!(!state.has(OUTPUT) || state.is_finished(), "{bits:06b}: output too early");

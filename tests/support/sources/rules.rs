@@ -14,6 +14,9 @@ pub const FUNCTION_LINES: usize = 60;
 /// The most conditional compilations there may be, those for tests not counted.
 pub const CFG_COUNT: usize = 20;
 
+/// What no type is called without a word more; of handles there is one that everybody means.
+const NO_TYPES: &[&str] = &["Inner", "Shared", "Core", "Driver", "State", "Handle"];
+
 /// Names for things that belong nowhere.
 const NO_NAMES: [&str; 6] = ["util", "utils", "common", "misc", "prelude", "helpers"];
 
@@ -199,12 +202,20 @@ fn commented(above: &[&str]) -> bool {
     line.is_some_and(|line| line.starts_with("//"))
 }
 
-/// Files, folders and modules with names that say nothing.
+/// Files, folders, modules and types with names that say nothing.
 pub fn name_problems(files: &[SourceFile]) -> Vec<String> {
     let mut problems = Vec::new();
     for file in files {
         for part in file.path.trim_end_matches(".rs").split('/').filter(|part| NO_NAMES.contains(part)) {
             problems.push(format!("{}: nothing is called {part}", file.path));
+        }
+        for pair in tokens(&file.code).windows(2) {
+            let makes_a_type = ["struct", "enum", "trait", "type"].contains(&pair[0].text);
+            let is_the_handle = pair[1].text == "Handle" && file.path == "runtime/executor/remote.rs";
+            if makes_a_type && NO_TYPES.contains(&pair[1].text) && !is_the_handle {
+                let (path, line, name) = (&file.path, pair[0].line, pair[1].text);
+                problems.push(format!("{path}:{line}: no type is called {name} alone"));
+            }
         }
         for pair in tokens(&file.code).windows(2).filter(|pair| pair[0].text == "mod") {
             if NO_NAMES.contains(&pair[1].text) {
