@@ -307,7 +307,9 @@ impl LocalLoop {
         if let Some(watch) = self.watches.borrow_mut().get_mut(&fd) {
             *watch.side(direction) = Some(handle.key);
         }
-        self.arm(fd, direction, handle.key)
+        self.arm(fd, direction, handle.key).inspect_err(|_| {
+            self.unwatch(fd, direction, false);
+        })
     }
 
     /// A descriptor was registered anew: so a callback that still watches its number watches a file that its

@@ -132,7 +132,7 @@ impl LocalLoop {
 
     /// Step 3.
     fn wait_for_world(&self, may_wait: bool) -> usize {
-        let may_wait = may_wait && !self.has_ready();
+        let may_wait = may_wait && !self.has_ready() && self.letters.borrow().is_empty();
         let deadline = self.timers.borrow().next_deadline().filter(|&at| at != Moment::NEVER);
         if may_wait && self.clock().is_virtual() && !self.has_outside_jobs() {
             let events = self.wait(Some(Duration::ZERO));
