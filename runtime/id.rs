@@ -31,6 +31,25 @@ impl fmt::Debug for TaskId {
     }
 }
 
+/// Names one primitive of `sync` on its thread: a mutex, a queue, an event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PrimitiveId(pub(crate) Key);
+
+impl fmt::Display for PrimitiveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.generation {
+            0 => write!(f, "{}", self.0.slot),
+            used_before => write!(f, "{}.{used_before}", self.0.slot),
+        }
+    }
+}
+
+impl fmt::Debug for PrimitiveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// What a parked task waits for: a word, and the key of the thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,6 +79,48 @@ pub enum WaitReason {
     Drain,
     /// A free place among a server's connections, or the end of the last one.
     Connections,
+    /// An event to be set.
+    Event(PrimitiveId),
+    /// Permits of a semaphore.
+    Semaphore(PrimitiveId),
+    /// A mutex.
+    Mutex(PrimitiveId),
+    /// A lock that its holder may take again.
+    RLock(PrimitiveId),
+    /// A read-write lock, to read.
+    RwLockRead(PrimitiveId),
+    /// A read-write lock, to write.
+    RwLockWrite(PrimitiveId),
+    /// A condition to be notified.
+    Condition(PrimitiveId),
+    /// The others at a barrier.
+    Barrier(PrimitiveId),
+    /// An item in a queue.
+    QueueGet(PrimitiveId),
+    /// Room in a queue.
+    QueuePut(PrimitiveId),
+    /// All items of a queue to be done.
+    QueueJoin(PrimitiveId),
+    /// The value of a oneshot channel, or the end of its other side.
+    Oneshot(PrimitiveId),
+    /// A new value of a watch channel.
+    Watch(PrimitiveId),
+    /// The next value of a broadcast channel.
+    Broadcast(PrimitiveId),
+    /// A message from a channel that crosses threads.
+    ChannelReceive,
+    /// Room in a channel that crosses threads.
+    ChannelSend,
+    /// Bytes, or room for bytes, in an in-memory pipe.
+    Pipe,
+    /// The tasks of a group.
+    Group,
+    /// A cancellation token.
+    Cancellation,
+    /// A job on another thread.
+    Job,
+    /// The end of this child process.
+    Process(u32),
     /// Its next turn: it gave way to others.
     Turn,
 }
@@ -79,6 +140,27 @@ impl fmt::Display for WaitReason {
             WaitReason::Signal(number) => write!(f, "signal {number}"),
             WaitReason::Drain => write!(f, "order to finish"),
             WaitReason::Connections => write!(f, "connections to end"),
+            WaitReason::Event(id) => write!(f, "event {id}"),
+            WaitReason::Semaphore(id) => write!(f, "semaphore {id}"),
+            WaitReason::Mutex(id) => write!(f, "mutex {id}"),
+            WaitReason::RLock(id) => write!(f, "rlock {id}"),
+            WaitReason::RwLockRead(id) => write!(f, "rwlock {id} to read"),
+            WaitReason::RwLockWrite(id) => write!(f, "rwlock {id} to write"),
+            WaitReason::Condition(id) => write!(f, "condition {id}"),
+            WaitReason::Barrier(id) => write!(f, "barrier {id}"),
+            WaitReason::QueueGet(id) => write!(f, "queue {id} to get"),
+            WaitReason::QueuePut(id) => write!(f, "queue {id} to put"),
+            WaitReason::QueueJoin(id) => write!(f, "queue {id} to be done"),
+            WaitReason::Oneshot(id) => write!(f, "oneshot {id}"),
+            WaitReason::Watch(id) => write!(f, "watch {id} to change"),
+            WaitReason::Broadcast(id) => write!(f, "broadcast {id}"),
+            WaitReason::ChannelReceive => write!(f, "channel message"),
+            WaitReason::ChannelSend => write!(f, "channel room"),
+            WaitReason::Pipe => write!(f, "in-memory pipe"),
+            WaitReason::Group => write!(f, "tasks of its group"),
+            WaitReason::Cancellation => write!(f, "cancellation"),
+            WaitReason::Job => write!(f, "job on another thread"),
+            WaitReason::Process(pid) => write!(f, "process {pid} to end"),
             WaitReason::Turn => write!(f, "its turn"),
         }
     }
