@@ -4,7 +4,7 @@
 //! the first task that stood in slot 4, `task 4.2` the third. [`WaitReason`] is recorded by
 //! whoever parks a task; reports only read it, they never poll to find out.
 //!
-//! Read next: `rng.rs`.
+//! Read next: `holders.rs`.
 
 use std::fmt;
 use std::os::fd::RawFd;
@@ -123,6 +123,20 @@ pub enum WaitReason {
     Process(u32),
     /// Its next turn: it gave way to others.
     Turn,
+}
+
+impl WaitReason {
+    /// The primitive that is waited for, if it is one that can be held.
+    pub(crate) fn primitive(&self) -> Option<PrimitiveId> {
+        match *self {
+            WaitReason::Semaphore(id)
+            | WaitReason::Mutex(id)
+            | WaitReason::RLock(id)
+            | WaitReason::RwLockRead(id)
+            | WaitReason::RwLockWrite(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for WaitReason {

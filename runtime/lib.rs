@@ -29,7 +29,7 @@
 //! |---|---|
 //! | `atomic.rs`, `fault.rs` | what crosses threads, exchangeable for a model checker's, and ways to break it |
 //! | `table.rs` | keys that never hit a stranger |
-//! | `id.rs` | who waits, and for what: [`TaskId`], [`WaitReason`] |
+//! | `id.rs`, `holders.rs` | who waits, for what, and who holds it: [`TaskId`], [`WaitReason`] |
 //! | `rng.rs` | chance as a value: [`Rng`] |
 //! | `clock.rs` | one monotonic clock, real or virtual |
 //! | `observer.rs` | what the loop tells about itself: [`Event`], [`Observer`] |
@@ -40,7 +40,7 @@
 //! | `executor/` | the loop: its parts, callbacks, one turn, stalls, `block_on`, [`Handle`], the end |
 //! | `future.rs` | waiting for a turn: [`yield_now`] |
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
-//! | `waiters.rs` | waiting for each other |
+//! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
 //! | `io/` | any descriptor ([`io::Nonblocking`]) and lines |
 //! | `net/` | TCP and the server helper |
 //! | `signal.rs` | signals as a stream |
@@ -55,6 +55,7 @@ mod fault;
 // Instruments: names, chance, time, and what the loop tells about itself.
 mod table;
 mod id;
+mod holders;
 mod rng;
 mod clock;
 mod observer;
@@ -74,6 +75,7 @@ mod executor;
 mod future;
 mod time;
 mod waiters;
+pub mod sync;
 
 // Waiting for the world.
 pub mod io;
@@ -100,6 +102,7 @@ pub use executor::spawn::{current_task, now, spawn, spawn_named, tasks};
 pub use executor::stall::{Stalled, TaskInfo};
 pub use executor::turn::Turn;
 pub use future::{YieldNow, yield_now};
+pub use holders::Held;
 pub use id::{PrimitiveId, TaskId, WaitReason};
 pub use observer::{Ending, Event, Observer, Recorder, SlowPolls, Tracer};
 pub use rng::Rng;

@@ -12,11 +12,13 @@
 //! Read next: `turn.rs`.
 
 use std::fmt;
+use std::iter::repeat;
 use std::panic::Location;
 use std::time::Duration;
 
 use super::local_loop::LocalLoop;
 use crate::clock::Moment;
+use crate::holders::{Held, all_held, holders_of};
 use crate::id::{TaskId, WaitReason};
 use crate::observer::Event;
 use crate::task::header::TaskRef;
@@ -35,6 +37,11 @@ pub struct TaskInfo {
     pub reason: WaitReason,
     /// How many things it waits for besides.
     pub more_reasons: usize,
+    /// The tasks that hold what it waits for, if that is something of [`sync`](crate::sync) that can be
+    /// held; it may be one of them.
+    pub held_by: Vec<TaskId>,
+    /// What it holds itself.
+    pub holds: Vec<Held>,
     /// For how long: the time since it was last polled.
     pub waited: Duration,
 }
@@ -46,10 +53,19 @@ impl fmt::Display for TaskInfo {
             write!(f, " {name:?}")?;
         }
         write!(f, ", spawned at {}, waits for {:?}: {}", self.location, self.waited, self.reason)?;
-        match self.more_reasons {
-            0 => Ok(()),
-            more => write!(f, " (and {more} more)"),
+        for (holder, lead) in self.held_by.iter().zip([", held by"].into_iter().chain(repeat(" and"))) {
+            match *holder == self.id {
+                true => write!(f, "{lead} itself")?,
+                false => write!(f, "{lead} {holder}")?,
+            }
         }
+        if self.more_reasons > 0 {
+            write!(f, " (and {} more)", self.more_reasons)?;
+        }
+        for (held, lead) in self.holds.iter().zip(["; holds"].into_iter().chain(repeat(" and"))) {
+            write!(f, "{lead} {held}")?;
+        }
+        Ok(())
     }
 }
 
@@ -114,12 +130,15 @@ impl LocalLoop {
     /// Every task that is not finished.
     pub(crate) fn task_list(&self) -> Vec<TaskInfo> {
         let now = self.clock().read();
+        let held = all_held();
         let info = |task: &TaskRef| TaskInfo {
             id: task.id,
             name: task.name().map(str::to_string),
             location: task.location,
             reason: task.reason.get(),
             more_reasons: task.more_reasons(),
+            held_by: task.reason.get().primitive().map_or(Vec::new(), holders_of),
+            holds: held.get(&task.id).cloned().unwrap_or_default(),
             waited: now.since(task.since.get()),
         };
         self.here.tasks.borrow().iter().map(|(_, task)| info(task)).collect()

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::Location;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::executor::local_loop::expect_current;
 use crate::id::WaitReason;
@@ -47,8 +47,7 @@ impl Drain {
         if self.is_ordered() {
             return Poll::Ready(());
         }
-        self.crowd.awaiting_order.wait(&mut self.place, context, WaitReason::Drain);
-        Poll::Pending
+        self.crowd.awaiting_order.poll_grant(&mut self.place, context, WaitReason::Drain, ())
     }
 }
 
@@ -60,7 +59,8 @@ impl Clone for Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.crowd.awaiting_order.leave(&mut self.place);
+        // The order is for all: there is nobody to hand it on to.
+        let _ = self.crowd.awaiting_order.leave(&mut self.place);
     }
 }
 
@@ -111,23 +111,30 @@ impl Crowd {
 
     /// Ready when at most `limit` are left.
     pub(crate) fn poll_at_most(&self, limit: usize, place: &mut Place, context: &Context<'_>) -> Poll<()> {
-        if self.len() <= limit {
-            return Poll::Ready(());
+        while self.len() > limit {
+            // Whoever leaves tells everyone; whether that was enough is for each to see.
+            ready!(self.awaiting_room.poll_grant(place, context, WaitReason::Connections, ()));
         }
-        self.awaiting_room.wait(place, context, WaitReason::Connections);
-        Poll::Pending
+        self.stop_waiting(place);
+        Poll::Ready(())
+    }
+
+    /// Gives a place up that was taken by [`poll_at_most`](Crowd::poll_at_most).
+    pub(crate) fn stop_waiting(&self, place: &mut Place) {
+        let _ = self.awaiting_room.leave(place);
     }
 
     /// Waits until all have left.
     pub(crate) async fn wait_for_nobody(&self) {
-        let mut place = Place::default();
-        poll_fn(|context| self.poll_at_most(0, &mut place, context)).await;
+        while self.len() > 0 {
+            self.awaiting_room.wait_until(WaitReason::Connections, || self.len() == 0).await;
+        }
     }
 
     /// Orders everyone to finish.
     pub(crate) fn order_to_finish(&self) {
         self.draining.set(true);
-        self.awaiting_order.wake_all();
+        self.awaiting_order.grant_all(());
     }
 
     /// Cancels everyone; says how many these are.
@@ -154,6 +161,6 @@ impl Drop for Member {
     fn drop(&mut self) {
         let handle = self.key.get().and_then(|key| self.crowd.members.borrow_mut().remove(key));
         drop(handle);
-        self.crowd.awaiting_room.wake_all();
+        self.crowd.awaiting_room.grant_all(());
     }
 }

@@ -132,6 +132,16 @@ pub(crate) enum LocalWaker {
     Other(Waker),
 }
 
+impl LocalWaker {
+    /// The task that it wakes, if it is one of a loop of this thread.
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        match self {
+            LocalWaker::Task(id) => Some(*id),
+            LocalWaker::Other(_) => None,
+        }
+    }
+}
+
 impl PartialEq for LocalWaker {
     fn eq(&self, other: &LocalWaker) -> bool {
         match (self, other) {
