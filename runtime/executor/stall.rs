@@ -53,20 +53,21 @@ impl fmt::Display for TaskInfo {
             write!(f, " {name:?}")?;
         }
         write!(f, ", spawned at {}, waits for {:?}: {}", self.location, self.waited, self.reason)?;
-        for (holder, lead) in self.held_by.iter().zip([", held by"].into_iter().chain(repeat(" and"))) {
-            match *holder == self.id {
-                true => write!(f, "{lead} itself")?,
-                false => write!(f, "{lead} {holder}")?,
-            }
+        match self.held_by.as_slice() {
+            [only] if *only == self.id => write!(f, ", which it holds itself")?,
+            holders => write_list(f, ", held by", holders)?,
         }
         if self.more_reasons > 0 {
             write!(f, " (and {} more)", self.more_reasons)?;
         }
-        for (held, lead) in self.holds.iter().zip(["; holds"].into_iter().chain(repeat(" and"))) {
-            write!(f, "{lead} {held}")?;
-        }
-        Ok(())
+        write_list(f, "; holds", &self.holds)
     }
+}
+
+/// Writes `; holds a and b and c`, or nothing at all.
+fn write_list(f: &mut fmt::Formatter<'_>, lead: &str, items: &[impl fmt::Display]) -> fmt::Result {
+    let leads = [lead].into_iter().chain(repeat(" and"));
+    items.iter().zip(leads).try_for_each(|(item, lead)| write!(f, "{lead} {item}"))
 }
 
 /// Nothing can ever happen again: who waits, and for what.
