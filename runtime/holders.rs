@@ -17,6 +17,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::id::{PrimitiveId, TaskId};
 use crate::table::{Key, Table};
@@ -32,7 +33,7 @@ struct Ledger {
     /// What it is, as reports call it.
     kind: &'static str,
     /// The name that the program gave it.
-    name: RefCell<Option<Rc<str>>>,
+    name: RefCell<Option<Arc<str>>>,
     /// Who holds it: a task, or code outside of any.
     holders: RefCell<Table<Option<TaskId>>>,
 }
@@ -112,7 +113,7 @@ pub struct Held {
     /// Its number.
     pub id: PrimitiveId,
     /// The name that the program gave it.
-    pub name: Option<Rc<str>>,
+    pub name: Option<Arc<str>>,
 }
 
 impl fmt::Display for Held {
