@@ -104,10 +104,10 @@ impl fmt::Debug for Numbered {
     }
 }
 
-/// A primitive that a task holds.
+/// A primitive of [`sync`](crate::sync) as reports name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Held {
+pub struct Primitive {
     /// What it is: a mutex, an rlock, a rwlock, a semaphore.
     pub kind: &'static str,
     /// Its number.
@@ -116,29 +116,38 @@ pub struct Held {
     pub name: Option<Arc<str>>,
 }
 
-impl fmt::Display for Held {
+impl fmt::Display for Primitive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.id)?;
         self.name.as_ref().map_or(Ok(()), |name| write!(f, " {name:?}"))
     }
 }
 
-/// The tasks that hold this primitive now, each once.
-pub(crate) fn holders_of(id: PrimitiveId) -> Vec<TaskId> {
-    let mut tasks = LEDGERS.with_borrow(|ledgers| ledgers.get(id.0).map_or(Vec::new(), |it| it.tasks()));
-    tasks.sort();
-    tasks.dedup();
-    tasks
+impl Ledger {
+    /// The primitive of this key, as reports name it.
+    fn describe(&self, key: Key) -> Primitive {
+        Primitive { kind: self.kind, id: PrimitiveId(key), name: self.name.borrow().clone() }
+    }
+}
+
+/// The primitive of this number, and the tasks that hold it now, each once; `None` if it is gone.
+pub(crate) fn look_up(id: PrimitiveId) -> Option<(Primitive, Vec<TaskId>)> {
+    LEDGERS.with_borrow(|ledgers| {
+        let ledger = ledgers.get(id.0)?;
+        let mut tasks = ledger.tasks();
+        tasks.sort();
+        tasks.dedup();
+        Some((ledger.describe(id.0), tasks))
+    })
 }
 
 /// Everything that is held on this thread, by the task that holds it.
-pub(crate) fn all_held() -> HashMap<TaskId, Vec<Held>> {
-    let mut all: HashMap<TaskId, Vec<Held>> = HashMap::new();
+pub(crate) fn all_held() -> HashMap<TaskId, Vec<Primitive>> {
+    let mut all: HashMap<TaskId, Vec<Primitive>> = HashMap::new();
     LEDGERS.with_borrow(|ledgers| {
         for (key, ledger) in ledgers.iter() {
             for task in ledger.tasks() {
-                let name = ledger.name.borrow().clone();
-                all.entry(task).or_default().push(Held { kind: ledger.kind, id: PrimitiveId(key), name });
+                all.entry(task).or_default().push(ledger.describe(key));
             }
         }
     });

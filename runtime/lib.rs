@@ -102,7 +102,7 @@ pub use executor::spawn::{current_task, now, spawn, spawn_named, tasks};
 pub use executor::stall::{Stalled, TaskInfo};
 pub use executor::turn::Turn;
 pub use future::{YieldNow, yield_now};
-pub use holders::Held;
+pub use holders::Primitive;
 pub use id::{PrimitiveId, TaskId, WaitReason};
 pub use observer::{Ending, Event, Observer, Recorder, SlowPolls, Tracer};
 pub use rng::Rng;

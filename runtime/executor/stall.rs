@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::local_loop::LocalLoop;
 use crate::clock::Moment;
-use crate::holders::{Held, all_held, holders_of};
+use crate::holders::{Primitive, all_held, look_up};
 use crate::id::{TaskId, WaitReason};
 use crate::observer::Event;
 use crate::task::header::TaskRef;
@@ -37,11 +37,12 @@ pub struct TaskInfo {
     pub reason: WaitReason,
     /// How many things it waits for besides.
     pub more_reasons: usize,
-    /// The tasks that hold what it waits for, if that is something of [`sync`](crate::sync) that can be
-    /// held; it may be one of them.
+    /// What it waits for, if that is a lock or a semaphore of [`sync`](crate::sync).
+    pub awaited: Option<Primitive>,
+    /// The tasks that hold it; the one that waits may be among them.
     pub held_by: Vec<TaskId>,
     /// What it holds itself.
-    pub holds: Vec<Held>,
+    pub holds: Vec<Primitive>,
     /// For how long: the time since it was last polled.
     pub waited: Duration,
 }
@@ -53,6 +54,9 @@ impl fmt::Display for TaskInfo {
             write!(f, " {name:?}")?;
         }
         write!(f, ", spawned at {}, waits for {:?}: {}", self.location, self.waited, self.reason)?;
+        if let Some(name) = self.awaited.as_ref().and_then(|awaited| awaited.name.as_ref()) {
+            write!(f, " {name:?}")?;
+        }
         match self.held_by.as_slice() {
             [only] if *only == self.id => write!(f, ", which it holds itself")?,
             holders => write_list(f, ", held by", holders)?,
@@ -132,15 +136,19 @@ impl LocalLoop {
     pub(crate) fn task_list(&self) -> Vec<TaskInfo> {
         let now = self.clock().read();
         let held = all_held();
-        let info = |task: &TaskRef| TaskInfo {
-            id: task.id,
-            name: task.name().map(str::to_string),
-            location: task.location,
-            reason: task.reason.get(),
-            more_reasons: task.more_reasons(),
-            held_by: task.reason.get().primitive().map_or(Vec::new(), holders_of),
-            holds: held.get(&task.id).cloned().unwrap_or_default(),
-            waited: now.since(task.since.get()),
+        let info = |task: &TaskRef| {
+            let (awaited, held_by) = task.reason.get().primitive().and_then(look_up).unzip();
+            TaskInfo {
+                id: task.id,
+                name: task.name().map(str::to_string),
+                location: task.location,
+                reason: task.reason.get(),
+                more_reasons: task.more_reasons(),
+                awaited,
+                held_by: held_by.unwrap_or_default(),
+                holds: held.get(&task.id).cloned().unwrap_or_default(),
+                waited: now.since(task.since.get()),
+            }
         };
         self.here.tasks.borrow().iter().map(|(_, task)| info(task)).collect()
     }

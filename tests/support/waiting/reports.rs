@@ -46,7 +46,7 @@ fn two_tasks_that_wait_for_each_other_are_told_apart() {
     let (left, right) = (held(one), held(two));
     assert!(left.starts_with("mutex ") && left.ends_with(" \"left\""), "{left}");
     assert!(right.ends_with(" \"right\""), "{right}");
-    let words = format!("{}, held by {}; holds {left}", one.reason, two.id);
+    let words = format!("{right}, held by {}; holds {left}", two.id);
     assert!(report.to_string().contains(&words), "{report}\nshould say: {words}");
 }
 
