@@ -41,9 +41,10 @@
 //! | `future.rs` | waiting for a turn: [`yield_now`] |
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
 //! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
-//! | `io/` | any descriptor ([`io::Nonblocking`]) and lines |
+//! | `io/` | any descriptor ([`io::Nonblocking`]), standard input and lines |
 //! | `net/` | TCP and the server helper |
 //! | `signal.rs` | signals as a stream |
+//! | `process/` | child processes |
 //! | `runtime.rs` | the whole: [`Runtime`], [`Builder`] |
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -81,6 +82,7 @@ pub mod sync;
 pub mod io;
 pub mod net;
 pub mod signal;
+pub mod process;
 
 // The whole.
 mod runtime;

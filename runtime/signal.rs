@@ -5,7 +5,7 @@
 //! like any connection. A byte is a signal: none is lost until tens of thousands are unread. Once
 //! somebody listened for a signal, its default action (ending the process) is gone for good.
 //!
-//! Read next: `runtime.rs`.
+//! Read next: `process/end.rs`.
 
 use std::future::poll_fn;
 use std::io::{self, PipeReader, Read, Write};

@@ -32,7 +32,7 @@ pub struct CallHandle {
     /// The loop it is registered at.
     home: Arc<Home>,
     /// Which one it is.
-    key: Key,
+    pub(crate) key: Key,
 }
 
 impl CallHandle {

@@ -77,6 +77,9 @@ pub(crate) struct LocalLoop {
     pub(crate) turns: Cell<u64>,
     /// How many tasks and callbacks ran since the loop last looked at timers and the world.
     pub(crate) ran_since_look: Cell<usize>,
+    /// How many of the reactor's waiters are there for child processes that nobody waits for: these alone
+    /// do not keep the loop going.
+    pub(crate) abandoned: Cell<usize>,
     /// Whether `stop` was called.
     pub(crate) stopping: Cell<bool>,
     /// Whether "cannot tell whether we are stalled" was logged already.
@@ -117,6 +120,7 @@ impl LocalLoop {
             observer,
             turns: Cell::new(0),
             ran_since_look: Cell::new(0),
+            abandoned: Cell::new(0),
             stopping: Cell::new(false),
             said_uncertain: Cell::new(false),
         }))

@@ -110,7 +110,7 @@ impl LocalLoop {
 
     /// Whether neither the world nor another thread can make anything ready.
     pub(crate) fn nothing_can_happen(&self) -> bool {
-        if self.reactor.borrow().armed() > 0 || self.has_outside_help() {
+        if self.reactor.borrow().armed() > self.abandoned.get() || self.has_outside_help() {
             return false;
         }
         let held_elsewhere = {

@@ -1,6 +1,6 @@
 //! Any descriptor as something to await: [`Nonblocking<T>`].
 //!
-//! Read next: `line_splitter.rs`.
+//! Read next: `readable_now.rs`.
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};

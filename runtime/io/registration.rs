@@ -50,6 +50,11 @@ impl Registration {
         Ok(Registration { home: current.home().clone(), key, fd })
     }
 
+    /// The loop.
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
     /// The loop, if this thread is inside of it.
     fn current(&self) -> io::Result<Rc<LocalLoop>> {
         current_if(&self.home).ok_or_else(|| {
@@ -64,6 +69,11 @@ impl Registration {
     /// Waiting in one direction, for a future of its own: dropped, it leaves nothing behind.
     pub(crate) fn wait(&self, direction: Direction) -> Wait<'_> {
         Wait { registration: self, direction, reason: self.reason(direction), is_owned: true, ticket: None }
+    }
+
+    /// Its place in the loop's reactor.
+    pub(crate) fn key(&self) -> Key {
+        self.key
     }
 
     /// Waiting in one direction, for a single poll: whoever waits stays, until the next edge.

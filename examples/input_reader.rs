@@ -1,0 +1,130 @@
+//! Waits for a line from you, and computes squares meanwhile, on one thread.
+//!
+//! ```text
+//! cargo run --release --example input_reader         then type a line, or nothing, and press Enter
+//! ```
+//!
+//! You see how far it came, and what you typed:
+//!
+//! ```text
+//! Enter some text and press enter:
+//! hello
+//! calculated squares up to 5230000 * 5230000 = 27352900000000
+//! while you typed hello
+//! ```
+//!
+//! The classic answer is a thread that blocks in a read while the main one computes; nobody can call it back
+//! from there. Here the line is one task's business and the squares are another's, which gives way after each
+//! thousand. Whoever comes first, the line or Ctrl-C, the other wait is simply dropped.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use futures::future::{Either, select};
+use greenroom::io::{LineReader, stdin};
+use greenroom::signal::{INTERRUPT, Signal};
+use greenroom::{Runtime, spawn, yield_now};
+use lexopt::{Arg, Parser};
+
+/// The help text.
+const HELP: &str = "\
+Usage: input_reader [OPTION]...
+Computes squares until a line comes on standard input, then prints how far it came.
+
+  --help    print this text and exit
+";
+
+/// How many squares are computed between two looks at the world.
+const SQUARES_PER_TURN: u64 = 1000;
+
+/// The longest line that is waited for, in bytes.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// The exit code of a program that was ended by Ctrl-C, as shells have it: 128 and the signal's number.
+const INTERRUPTED: u8 = 128 + INTERRUPT as u8;
+
+fn main() -> ExitCode {
+    match parse(std::env::args_os().skip(1)) {
+        Ok(true) => {}
+        Ok(false) => {
+            say(HELP.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            complain(&problem);
+            return ExitCode::from(2);
+        }
+    }
+    match Runtime::new().and_then(|runtime| runtime.block_on(read_and_compute())) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Both at once, until the line is there.
+async fn read_and_compute() -> io::Result<ExitCode> {
+    // Heard from now on: Ctrl-C may come as soon as somebody sees the question.
+    let mut interrupt = Signal::new(INTERRUPT)?;
+    say(b"Enter some text and press enter: \n");
+    let count = Rc::new(Cell::new(1));
+    // It goes on until the program ends.
+    spawn(squares(count.clone())).detach();
+    let mut lines = LineReader::new(stdin()?, LONGEST_LINE);
+    let line = match select(pin!(lines.next_line()), pin!(interrupt.recv())).await {
+        Either::Left((line, _)) => line?,
+        Either::Right(_) => {
+            complain("interrupted before a line came");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    };
+    let count = count.get();
+    say(format!("calculated squares up to {count} * {count} = {}\n", square(count)).as_bytes());
+    let Some(line) = line else {
+        complain("the input ended before a line came");
+        return Ok(ExitCode::FAILURE);
+    };
+    say(&[b"while you typed ", &line[..], b"\n"].concat());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Computes the squares of 1, 2, 3 and so on; `count` is always the last whose square is known.
+async fn squares(count: Rc<Cell<u64>>) {
+    loop {
+        for _ in 0..SQUARES_PER_TURN {
+            let next = count.get() + 1;
+            std::hint::black_box(square(next));
+            count.set(next);
+        }
+        yield_now().await;
+    }
+}
+
+/// Too large for 64 bits after some seconds of reading.
+fn square(number: u64) -> u128 {
+    u128::from(number) * u128::from(number)
+}
+
+/// Whether to run; false is to help.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<bool, String> {
+    match Parser::from_args(arguments).next().map_err(|error| error.to_string())? {
+        None => Ok(true),
+        Some(Arg::Long("help") | Arg::Short('h')) => Ok(false),
+        Some(other) => Err(format!("{}; see --help", other.unexpected())),
+    }
+}
+
+/// Prints. That nobody reads it is no reason to panic.
+fn say(text: &[u8]) {
+    let _ = io::stdout().write_all(text).and_then(|()| io::stdout().flush());
+}
+
+fn complain(problem: &str) {
+    let _ = writeln!(io::stderr(), "input_reader: {problem}");
+}
