@@ -42,7 +42,7 @@
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
 //! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
 //! | `io/` | any descriptor ([`io::Nonblocking`]), standard input and lines |
-//! | `net/` | TCP and the server helper |
+//! | `net/` | TCP, UDP, Unix sockets, connecting, datagram protocols and the server helper |
 //! | `signal.rs` | signals as a stream |
 //! | `process/` | child processes |
 //! | `runtime.rs` | the whole: [`Runtime`], [`Builder`] |

@@ -9,13 +9,11 @@
 //! Read next: `server.rs`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::tcp_listener::TcpListener;
-use super::tcp_stream::TcpStream;
+use super::listener::Listener;
 use crate::executor::spawn::now;
 use crate::time::{Sleep, sleep};
 
@@ -27,9 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts, and knows which errors are whose.
 #[derive(Debug)]
-pub(crate) struct Acceptor {
+pub(crate) struct Acceptor<L> {
     /// Where the connections come in.
-    listener: TcpListener,
+    listener: L,
     /// The pause after running out of something.
     pause: Pause,
 }
@@ -86,9 +84,9 @@ impl AcceptError {
     }
 }
 
-impl Acceptor {
+impl<L: Listener> Acceptor<L> {
     /// Accepts from `listener`.
-    pub(crate) fn new(listener: TcpListener) -> Acceptor {
+    pub(crate) fn new(listener: L) -> Acceptor<L> {
         Acceptor { listener, pause: Pause::default() }
     }
 
@@ -96,7 +94,7 @@ impl Acceptor {
     pub(crate) fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    ) -> Poll<io::Result<(L::Stream, L::Peer)>> {
         loop {
             if let Some(sleep) = &mut self.pause.sleep {
                 if Pin::new(sleep).poll(context).is_pending() {

@@ -3,7 +3,7 @@
 //! Facts: getaddrinfo(3) blocks, for seconds if a name server does not answer. So a name is
 //! looked up on a thread of its own; an address written in digits needs no thread.
 //!
-//! Read next: `tcp_stream.rs`.
+//! Read next: `connect.rs`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
@@ -15,7 +15,7 @@ use crate::id::WaitReason;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// Addresses, tried in this order.
+    /// Addresses, tried in this order; where a connection is wanted, their families take turns.
     Numeric(Vec<SocketAddr>),
     /// A host name and a port.
     Name(String, u16),
@@ -49,6 +49,18 @@ impl Address {
             Err(error) => Err(io::Error::new(error.kind(), format!("cannot look up {name:?}: {error}"))),
         }
     }
+}
+
+/// The addresses behind `address`, the best first (getaddrinfo(3) sorts by RFC 6724). Names are looked
+/// up off the loop; each address has the port that `address` has.
+///
+/// # Errors
+/// As [`Address::resolve`].
+///
+/// # Cancel safety
+/// As [`Address::resolve`].
+pub async fn lookup_host(address: impl Into<Address>) -> io::Result<Vec<SocketAddr>> {
+    address.into().resolve().await
 }
 
 impl From<SocketAddr> for Address {

@@ -8,7 +8,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::pin;
 use std::task::Poll;
@@ -16,21 +15,29 @@ use std::time::Duration;
 
 use super::accept::Acceptor;
 use super::drain::{Crowd, Drain};
+use super::listener::Listener;
 use super::tcp_listener::TcpListener;
-use super::tcp_stream::TcpStream;
 use crate::task::waker::guard;
 use crate::time::timeout;
 use crate::waiters::Place;
 
 /// A connection as [`Server::run`] hands it to its handler.
-#[derive(Debug)]
-pub struct Connection {
+pub struct Connection<L: Listener = TcpListener> {
     /// The connection itself.
-    pub stream: TcpStream,
+    pub stream: L::Stream,
     /// The other end's address, as accept(2) gave it.
-    pub peer: SocketAddr,
+    pub peer: L::Peer,
     /// Tells when the server wants to end.
     pub drain: Drain,
+}
+
+impl<L: Listener<Stream: fmt::Debug, Peer: fmt::Debug>> fmt::Debug for Connection<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("stream", &self.stream)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a server ended.
@@ -49,31 +56,31 @@ impl fmt::Display for ServerReport {
     }
 }
 
-/// Accepts connections and runs a task for each.
+/// Accepts connections, of TCP or of a Unix socket, and runs a task for each.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<L = TcpListener> {
     /// Where the connections come in.
-    listener: TcpListener,
+    listener: L,
     /// How many there may be at a time.
     max_connections: usize,
     /// How long they have to end.
     drain_within: Duration,
 }
 
-impl Server {
+impl<L: Listener> Server<L> {
     /// A server of any number of connections that drains for at most five seconds.
-    pub fn new(listener: TcpListener) -> Server {
+    pub fn new(listener: L) -> Server<L> {
         Server { listener, max_connections: usize::MAX, drain_within: Duration::from_secs(5) }
     }
 
     /// Serves at most so many connections at a time; at least one.
-    pub fn max_connections(mut self, max_connections: usize) -> Server {
+    pub fn max_connections(mut self, max_connections: usize) -> Server<L> {
         self.max_connections = max_connections.max(1);
         self
     }
 
     /// Gives connections so much time to end once the server wants to.
-    pub fn drain_within(mut self, drain_within: Duration) -> Server {
+    pub fn drain_within(mut self, drain_within: Duration) -> Server<L> {
         self.drain_within = drain_within;
         self
     }
@@ -95,7 +102,7 @@ impl Server {
         handler: F,
     ) -> impl Future<Output = io::Result<ServerReport>>
     where
-        F: Fn(Connection) -> Fut,
+        F: Fn(Connection<L>) -> Fut,
         Fut: Future<Output = ()> + 'static,
     {
         self.run_from(until, handler, Location::caller())
@@ -109,7 +116,7 @@ impl Server {
         location: &'static Location<'static>,
     ) -> io::Result<ServerReport>
     where
-        F: Fn(Connection) -> Fut,
+        F: Fn(Connection<L>) -> Fut,
         Fut: Future<Output = ()> + 'static,
     {
         let crowd = Crowd::new();

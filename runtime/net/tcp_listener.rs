@@ -1,23 +1,19 @@
-//! A listening socket.
+//! A TCP socket that listens.
 //!
-//! Read next: `drain.rs`.
+//! Read next: `unix_listener.rs`.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_core::Stream;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::address::Address;
+use super::attempts::first_that_does;
+use super::listener::{Incoming, Listener, accept, poll_accept};
 use super::tcp_stream::TcpStream;
-use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
-use crate::io::registration::Wait;
-use crate::reactor::Direction;
 
 /// How a listener is set up; the default is right for most servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +60,8 @@ impl TcpListener {
     /// # Cancel safety
     /// Dropping it gives up.
     pub async fn bind_with(address: impl Into<Address>, options: ListenOptions) -> io::Result<TcpListener> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
-        for address in address.into().resolve().await? {
-            match listen(address, options) {
-                Ok(listener) => return TcpListener::from_std(listener),
-                Err(error) => {
-                    last = io::Error::new(error.kind(), format!("cannot listen at {address}: {error}"));
-                }
-            }
-        }
-        Err(last)
+        let addresses = address.into().resolve().await?;
+        TcpListener::from_std(first_that_does("listen at", addresses, |address| listen(address, options))?)
     }
 
     /// Takes a listener from std in, or one set up with socket2; it is made non-blocking.
@@ -103,8 +91,7 @@ impl TcpListener {
     /// # Cancel safety
     /// If it is dropped, no connection was taken.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut wait = self.socket.registration().wait(Direction::Read).because(self.reason());
-        poll_fn(|context| self.poll_accept_in(context, &mut wait)).await
+        accept(&self.socket, |socket| socket.accept()).await.and_then(into_the_loop)
     }
 
     /// The poll behind [`accept`](TcpListener::accept).
@@ -112,29 +99,28 @@ impl TcpListener {
     /// # Errors
     /// As [`accept`](TcpListener::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let mut wait = self.socket.registration().wait_unowned(Direction::Read).because(self.reason());
-        self.poll_accept_in(context, &mut wait)
+        let accepted = ready!(poll_accept(&self.socket, context, |socket| socket.accept()))?;
+        Poll::Ready(into_the_loop(accepted))
     }
 
-    /// One poll, with the wait in hand.
-    fn poll_accept_in(
-        &self,
-        context: &mut Context<'_>,
-        wait: &mut Wait<'_>,
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (stream, peer) = ready!(wait.poll_call(context, || self.socket.get_ref().accept()))?;
-        Poll::Ready(TcpStream::of_nonblocking(stream.into()).map(|stream| (stream, peer)))
+    /// The connections as a [`Stream`](futures_core::Stream) that never ends.
+    pub fn incoming(&self) -> Incoming<'_, TcpListener> {
+        Incoming::of(self)
     }
+}
 
-    /// What a task says that waits for a connection.
-    fn reason(&self) -> WaitReason {
-        WaitReason::Accept(self.as_raw_fd())
-    }
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
 
-    /// The connections as a [`Stream`] that never ends.
-    pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self }
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.poll_accept(context)
     }
+}
+
+/// A connection as mio gives it, as ours.
+fn into_the_loop((stream, peer): (mio::net::TcpStream, SocketAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+    Ok((TcpStream::of_nonblocking(stream.into())?, peer))
 }
 
 /// Makes a listening socket.
@@ -148,22 +134,6 @@ fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<std::net::T
     socket.bind(&address.into())?;
     socket.listen(options.backlog)?;
     Ok(socket.into())
-}
-
-/// The connections of a listener, one after the other. See [`TcpListener::incoming`].
-#[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a> {
-    /// Where they come in.
-    listener: &'a TcpListener,
-}
-
-impl Stream for Incoming<'_> {
-    type Item = io::Result<(TcpStream, SocketAddr)>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.listener.poll_accept(context).map(Some)
-    }
 }
 
 impl AsFd for TcpListener {

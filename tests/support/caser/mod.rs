@@ -8,6 +8,8 @@
 
 pub mod client;
 pub mod conversations;
+#[path = "../example.rs"]
+pub mod example;
 pub mod process;
 pub mod server;
 

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::example::program;
 use super::{LONG, becomes_true};
 
 /// A running server, ended when dropped.
@@ -27,36 +27,6 @@ struct Log {
     lines: Mutex<(Vec<String>, bool)>,
     /// There are more.
     more: Condvar,
-}
-
-/// The program of an example, built as the tests themselves are.
-pub fn program(example: &str) -> PathBuf {
-    static PROFILE_FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = PROFILE_FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().expect("the path of this test");
-        let folder = test.ancestors().nth(2).expect("the folder of the profile, above deps/").to_path_buf();
-        build_examples(&folder);
-        folder
-    });
-    let path = folder.join("examples").join(example);
-    assert!(path.exists(), "{} is not built; run: cargo build --examples", path.display());
-    path
-}
-
-/// Makes sure that the examples are those of the present sources: `cargo test --test caser` alone
-/// does not build them. Without cargo, what is there has to do.
-fn build_examples(profile_folder: &Path) {
-    let Some(cargo) = std::env::var_os("CARGO") else { return };
-    let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--example", "caser", "--example", "caser_callbacks"]);
-    build.args(["--profile", profile]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    build.arg("--target-dir").arg(profile_folder.parent().expect("the target folder"));
-    let status = build.status().expect("cargo starts");
-    assert!(status.success(), "the examples cannot be built");
 }
 
 /// A server's command line, at any free port, without an inherited choice of what is logged.

@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use greenroom::io::{LineReader, LineSplitter, LineTooLong, Nonblocking, TooLong};
 use greenroom::net::{
-    Address, Connection, Drain, Incoming, ListenOptions, NotOneStream, OwnedReadHalf, OwnedWriteHalf,
-    ReadHalf, Server, ServerReport, TcpListener, TcpStream, WriteHalf,
+    Address, Connection, Datagram, DatagramTransport, Drain, Incoming, ListenOptions, NotOneStream,
+    OwnedReadHalf, OwnedWriteHalf, PeerCredentials, ReadHalf, Server, ServerReport, TcpListener, TcpStream,
+    UdpSocket, UnixAddress, UnixDatagram, UnixListenOptions, UnixListener, WriteHalf,
 };
 use greenroom::signal::Signal;
 use greenroom::*;
@@ -72,7 +73,11 @@ fn what_may_cross_threads_and_what_may_not() {
         WriteHalf<'static>: true true,
         OwnedReadHalf: true true,
         OwnedWriteHalf: true true,
-        Incoming<'static>: true true,
+        Incoming<'static, TcpListener>: true true,
+        UdpSocket: true true,
+        greenroom::net::UnixStream: true true,
+        UnixListener: true true,
+        UnixDatagram: true true,
         Nonblocking<UnixStream>: true true,
         LineReader<TcpStream>: true true,
         Signal: true true,
@@ -80,6 +85,8 @@ fn what_may_cross_threads_and_what_may_not() {
         // Connections of one server share a counter, which is the loop's.
         Connection: false false,
         Drain: false false,
+        // So do a datagram endpoint and its task.
+        DatagramTransport: false false,
     };
     assert_right(&rows);
 }
@@ -89,6 +96,7 @@ fn plain_data_and_errors_may_go_anywhere() {
     let rows = table! {
         Address: true true,
         BlockOnError: true true,
+        Datagram<UnixAddress>: true true,
         Elapsed: true true,
         Ending: true true,
         Event<'static>: true true,
@@ -102,6 +110,7 @@ fn plain_data_and_errors_may_go_anywhere() {
         NotOneStream: true true,
         Order: true true,
         Rng: true true,
+        PeerCredentials: true true,
         ServerReport: true true,
         ShutdownReport: true true,
         Stalled: true true,
@@ -110,6 +119,8 @@ fn plain_data_and_errors_may_go_anywhere() {
         TooLong: true true,
         Tracer: true true,
         Turn: true true,
+        UnixAddress: true true,
+        UnixListenOptions: true true,
         WaitReason: true true,
     };
     assert_right(&rows);
@@ -123,6 +134,12 @@ fn futures_made_of_our_types_are_send() {
         timeout(std::time::Duration::from_secs(1), sleep(std::time::Duration::from_secs(2))).await?;
         stream.write_all(b"x").await?;
         yield_now().await;
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.connect("127.0.0.1:1").await?;
+        let (_, from) = socket.recv_from(&mut [0; 9]).await?;
+        socket.send_to(b"x", from).await?;
+        let stream = greenroom::net::UnixStream::connect("/nowhere").await?;
+        UnixListener::bind("/nowhere")?.accept().await?;
         stream.read(&mut [0; 9]).await
     };
     is_send(&future);
