@@ -41,7 +41,7 @@
 //! | `future.rs` | waiting for a turn: [`yield_now`] |
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
 //! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
-//! | `io/` | any descriptor ([`io::Nonblocking`]), standard input and lines |
+//! | `io/` | any descriptor ([`io::Nonblocking`]), standard input, lines, exact reads, copies, streams to test with |
 //! | `net/` | TCP, UDP, Unix sockets, connecting, datagram protocols and the server helper |
 //! | `signal.rs` | signals as a stream |
 //! | `process/` | child processes |

@@ -1,6 +1,6 @@
 //! Lines from any stream of bytes, with the rules of [`LineSplitter`].
 //!
-//! Read next: `net/address.rs`.
+//! Read next: `stream_reader.rs`.
 
 use std::future::poll_fn;
 use std::io;

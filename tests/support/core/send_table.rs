@@ -4,7 +4,10 @@ use std::marker::PhantomData;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use greenroom::io::{LineReader, LineSplitter, LineTooLong, Nonblocking, TooLong};
+use greenroom::io::{
+    BrokenCopy, Duplex, Hostile, IncompleteRead, LimitOverrun, LineReader, LineSplitter, LineTooLong,
+    Nonblocking, StreamReader, StreamWriter, TooLong,
+};
 use greenroom::net::{
     Address, Connection, Datagram, DatagramTransport, Drain, Incoming, ListenOptions, NotOneStream,
     OwnedReadHalf, OwnedWriteHalf, PeerCredentials, ReadHalf, Server, ServerReport, TcpListener, TcpStream,
@@ -80,8 +83,14 @@ fn what_may_cross_threads_and_what_may_not() {
         UnixDatagram: true true,
         Nonblocking<UnixStream>: true true,
         LineReader<TcpStream>: true true,
+        StreamReader<TcpStream>: true true,
+        Hostile<TcpStream>: true true,
         Signal: true true,
         Server: true true,
+        // Both ends of a pipe are one's own, and so are a writer and its carrier.
+        Duplex: false false,
+        Hostile<Duplex>: false false,
+        StreamWriter: false false,
         // Connections of one server share a counter, which is the loop's.
         Connection: false false,
         Drain: false false,
@@ -95,6 +104,9 @@ fn what_may_cross_threads_and_what_may_not() {
 fn plain_data_and_errors_may_go_anywhere() {
     let rows = table! {
         Address: true true,
+        BrokenCopy: true true,
+        IncompleteRead: true true,
+        LimitOverrun: true true,
         BlockOnError: true true,
         Datagram<UnixAddress>: true true,
         Elapsed: true true,
@@ -140,7 +152,10 @@ fn futures_made_of_our_types_are_send() {
         socket.send_to(b"x", from).await?;
         let stream = greenroom::net::UnixStream::connect("/nowhere").await?;
         UnixListener::bind("/nowhere")?.accept().await?;
-        stream.read(&mut [0; 9]).await
+        stream.read(&mut [0; 9]).await?;
+        let mut reader = StreamReader::new(&stream);
+        let head = reader.read_until(b"\r\n", 99).await?;
+        reader.read_exactly(head.len()).await
     };
     is_send(&future);
 }

@@ -1,0 +1,162 @@
+//! A service that sorts lists: a length, a JSON list, and the sorted list comes back.
+//!
+//! ```text
+//! cargo run --release --example sort_server          then, elsewhere:
+//! cargo run --release --example remote_sort
+//! ```
+//!
+//! You see ten thousand numbers come back in order. A request is eight bytes, the length as a big-endian number, and
+//! then so many bytes of JSON. The answer is JSON in the format of Python's `json.dumps`, and then the end of the
+//! connection. A request that makes no sense gets no answer. Ctrl-C lets everyone finish.
+//!
+//! The loop only carries bytes: parsing, sorting and printing (`sorted.rs`, `python_json.rs`) are done on other
+//! threads, so a long list delays nobody else.
+
+mod number;
+#[path = "../program/mod.rs"]
+mod program;
+mod python_json;
+mod sorted;
+
+use std::io;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use greenroom::io::{IncompleteRead, StreamReader};
+use greenroom::net::{Connection, Server, TcpListener, TcpStream};
+use lexopt::{Arg, Parser};
+
+/// The help text.
+const HELP: &str = "\
+Usage: sort_server [OPTION]...
+Sorts lists for others: takes eight bytes of length and a JSON list, sends the sorted list back.
+Try it with: remote_sort
+
+  --host HOST           name or address to listen on (default 127.0.0.1)
+  --port PORT           port to listen on, 0 for any free one (default 2015)
+  --max-bytes BYTES     refuse longer requests (default 67108864)
+  --max-connections N   serve at most so many clients at a time (default 200)
+  --timeout SECONDS     how long one client may take (default 60)
+  --help                print this text and exit
+";
+
+/// What the command line asks for.
+struct Options {
+    /// Name or address to listen on.
+    host: String,
+    /// Port to listen on; 0 lets the system choose one.
+    port: u16,
+    /// The most bytes that a request may have, its length not counted.
+    max_bytes: NonZeroU64,
+    /// The most connections at a time.
+    max_connections: NonZeroUsize,
+    /// How long a client may take, from its first byte to the last one of the answer.
+    timeout: Duration,
+}
+
+fn main() -> ExitCode {
+    program::run("sort_server", HELP, parse, |options| {
+        Ok(greenroom::Runtime::new()?.block_on(serve(options))?)
+    })
+}
+
+/// Reads the options; none if help is asked for.
+fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options {
+        host: "127.0.0.1".to_string(),
+        port: 2015,
+        max_bytes: NonZeroU64::new(64 << 20).expect("not zero"),
+        max_connections: NonZeroUsize::new(200).expect("not zero"),
+        timeout: Duration::from_secs(60),
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") => return Ok(None),
+            Arg::Long("host") => {
+                options.host = program::value(parser, "--host", "a host name or an address")?;
+            }
+            Arg::Long("port") => {
+                options.port = program::value(parser, "--port", "a number from 0 to 65535")?;
+            }
+            Arg::Long("max-bytes") => {
+                options.max_bytes = program::value(parser, "--max-bytes", "a number above 0")?;
+            }
+            Arg::Long("max-connections") => {
+                options.max_connections = program::value(parser, "--max-connections", "a number above 0")?;
+            }
+            Arg::Long("timeout") => {
+                let seconds: f64 = program::value(parser, "--timeout", "a number of seconds")?;
+                let timeout = Duration::try_from_secs_f64(seconds);
+                options.timeout = timeout.map_err(|error| format!("--timeout {seconds}: {error}"))?;
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// The server, until Ctrl-C.
+async fn serve(options: Options) -> io::Result<()> {
+    let listener = TcpListener::bind((options.host.as_str(), options.port)).await.map_err(with_remedy)?;
+    // A standard output that nobody reads is no reason to stop.
+    let _ = program::say(format_args!("sorting at {}", listener.local_addr()?));
+    let interrupted = async { drop(greenroom::ctrl_c().await) };
+    let options = Rc::new(options);
+    let server = Server::new(listener).max_connections(options.max_connections.get());
+    let handler = |connection: Connection| {
+        let options = options.clone();
+        async move {
+            let answered =
+                greenroom::timeout(options.timeout, answer(&connection.stream, options.max_bytes.get()));
+            if let Err(error) = answered.await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                program::complain(&connection.peer.to_string(), error);
+            }
+        }
+    };
+    server.run(interrupted, handler).await.map(drop)
+}
+
+/// Reads a request, and answers it.
+async fn answer(stream: &TcpStream, max_bytes: u64) -> io::Result<()> {
+    let mut reader = StreamReader::new(stream);
+    let length = match reader.read_exactly(8).await {
+        Ok(bytes) => u64::from_be_bytes(bytes.try_into().expect("eight bytes were read")),
+        Err(error) if came_for_nothing(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if length > max_bytes {
+        let problem = format!("a request of {length} bytes, more than {max_bytes} (see --max-bytes)");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    let request = reader.read_exactly(length as usize).await?;
+    let answer = off_the_loop(move || sorted::sorted(&request)).await?;
+    stream
+        .write_all(answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.as_bytes())
+        .await
+}
+
+/// Whether somebody connected and left without a word.
+fn came_for_nothing(error: &io::Error) -> bool {
+    let incomplete = error.get_ref().and_then(|inside| inside.downcast_ref::<IncompleteRead>());
+    incomplete.is_some_and(|incomplete| incomplete.partial.is_empty())
+}
+
+/// Does `job` where it delays nobody.
+async fn off_the_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    std::thread::Builder::new().spawn(move || sender.send(job()).ok())?;
+    receiver.await.map_err(|_| io::Error::other("the job panicked"))
+}
+
+/// An error of listening, with what to do about it.
+fn with_remedy(error: io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another --port (0: any)",
+        io::ErrorKind::PermissionDenied => "choose a --port above 1023",
+        io::ErrorKind::AddrNotAvailable => "choose a --host that is an address of this machine",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}; {remedy}"))
+}
