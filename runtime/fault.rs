@@ -35,6 +35,12 @@ pub(crate) enum Fault {
     DropWithoutResult,
     /// The last handle or waker goes and does not tell the home, which may have waited for it alone.
     LeaveWithoutWord,
+    /// A pool's thread that has idled long enough ends without looking whether a job has come.
+    LeaveWithoutLooking,
+    /// Whoever brings a job counts on a thread that is idle, though that has a job coming already.
+    CountOnBusyThread,
+    /// A pool that closes does not tell its idle threads.
+    CloseWithoutNotify,
 }
 
 #[cfg(not(loom))]

@@ -41,6 +41,7 @@
 //! | `future.rs` | waiting for a turn: [`yield_now`] |
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
 //! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
+//! | `blocking/` | what would hold the loop up, on a pool of threads: [`spawn_blocking`], [`blocking::Pool`] |
 //! | `io/` | any descriptor ([`io::Nonblocking`]), standard input, lines, exact reads, copies, streams to test with |
 //! | `net/` | TCP, UDP, Unix sockets, connecting, datagram protocols and the server helper |
 //! | `signal.rs` | signals as a stream |
@@ -78,6 +79,9 @@ mod time;
 mod waiters;
 pub mod sync;
 
+// What would hold the loop up, on other threads.
+pub mod blocking;
+
 // Waiting for the world.
 pub mod io;
 pub mod net;
@@ -92,6 +96,7 @@ mod runtime;
 #[path = "../tests/loom/models.rs"]
 mod loom_models;
 
+pub use blocking::spawn_blocking;
 pub use executor::block_on::BlockOnError;
 pub use executor::callbacks::{
     CallHandle, add_reader, add_writer, call_at, call_later, call_periodic, call_soon, remove_reader,

@@ -37,7 +37,7 @@ impl Builder {
     }
 
     /// Lets time jump to the next deadline when nothing is ready, instead of waiting for it. While
-    /// another thread does a job for the loop (a name look-up), time stands still; but it does not
+    /// another thread does a job for the loop (see [`blocking`](crate::blocking)), time stands still; but it does not
     /// wait for what other threads or programs may do of their own accord.
     pub fn virtual_clock(mut self, virtual_clock: bool) -> Builder {
         self.virtual_clock = virtual_clock;

@@ -131,23 +131,15 @@ async fn answer(stream: &TcpStream, max_bytes: u64) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
     let request = reader.read_exactly(length as usize).await?;
-    let answer = off_the_loop(move || sorted::sorted(&request)).await?;
-    stream
-        .write_all(answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.as_bytes())
-        .await
+    let answer = greenroom::spawn_blocking(move || sorted::sorted(&request)).await?;
+    let answer = answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    stream.write_all(answer.as_bytes()).await
 }
 
 /// Whether somebody connected and left without a word.
 fn came_for_nothing(error: &io::Error) -> bool {
     let incomplete = error.get_ref().and_then(|inside| inside.downcast_ref::<IncompleteRead>());
     incomplete.is_some_and(|incomplete| incomplete.partial.is_empty())
-}
-
-/// Does `job` where it delays nobody.
-async fn off_the_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (sender, receiver) = futures::channel::oneshot::channel();
-    std::thread::Builder::new().spawn(move || sender.send(job()).ok())?;
-    receiver.await.map_err(|_| io::Error::other("the job panicked"))
 }
 
 /// An error of listening, with what to do about it.

@@ -5,7 +5,7 @@
 //! lives on the caller's stack, so the task holds only the way to it, which is cut before
 //! `block_on` returns in whatever manner.
 //!
-//! Read next: `remote.rs`.
+//! Read next: `packet.rs`.
 
 use std::cell::Cell;
 use std::fmt;

@@ -3,19 +3,17 @@
 //! A handle holds the address of the loop's inbox and nothing else of it. While a handle exists
 //! something may come from outside, so the loop does not call itself stalled.
 //!
-//! Invariant of the packet: the result is written before anybody is told that it is there.
-//! Checked under loom, `tests/loom/`.
-//!
-//! Read next: `off_loop.rs`.
+//! Read next: `shutdown.rs`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use super::callback::{Closure, Schedule};
 use super::local_loop::{NoLoop, current, expect_current, try_current};
-use crate::atomic::{Arc, Condvar, Mutex, MutexGuard, Ordering};
+use super::packet::{Delivery, Packet};
+use crate::atomic::{Arc, Ordering};
 use crate::clock::Moment;
 use crate::fault::{self, Fault};
 use crate::id::TaskId;
@@ -80,17 +78,17 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let location = Location::caller();
-        let packet = Arc::new(Packet::new());
+        let packet = Arc::new(Packet::new(Errand::default()));
         let sender = PacketSender(packet.clone());
         // If the loop is gone, the closure is dropped here and the sender with it, which says so.
         let _ = self.at_home(move || {
             let packet = sender.0.clone();
             let delivering = Delivering { future: Some(Box::pin(future)), sender };
             let mut task = expect_current("Handle::spawn").spawn(delivering, None, location);
-            let mut slot = packet.lock();
-            slot.task = Some(task.id());
-            let cancel_asked = slot.cancel_asked;
-            drop(slot);
+            let cancel_asked = packet.with_side(|_, errand| {
+                errand.task = Some(task.id());
+                errand.cancel_asked
+            });
             if cancel_asked {
                 task.cancel();
             }
@@ -130,110 +128,23 @@ impl Drop for Handle {
     }
 }
 
-/// Where a remote task's result crosses over.
-#[derive(Debug)]
-pub(crate) struct Packet<T> {
-    /// What both sides share.
-    slot: Mutex<Slot<T>>,
-    /// Wakes the thread that waits in `join`.
-    arrived: Condvar,
-}
+/// The packet of a remote task.
+pub(crate) type RemotePacket<T> = Packet<Result<T, JoinError>, Errand>;
 
-/// What the lock of a packet guards.
-#[derive(Debug)]
-struct Slot<T> {
-    /// The result, until it is taken.
-    result: Option<Result<T, JoinError>>,
-    /// Whether the result is, or was, there.
-    done: bool,
-    /// The task, from when it exists until it is over.
+/// What a remote task's handle and its loop say to each other, until there is a result.
+#[derive(Debug, Default)]
+pub(crate) struct Errand {
+    /// The task, from when it exists.
     task: Option<TaskId>,
     /// Whether somebody asked it to stop before it existed.
     cancel_asked: bool,
-    /// The future that waits for the result.
-    waker: Option<Waker>,
 }
 
-impl<T> Packet<T> {
-    /// An empty packet.
-    pub(crate) fn new() -> Packet<T> {
-        Packet {
-            slot: Mutex::new(Slot {
-                result: None,
-                done: false,
-                task: None,
-                cancel_asked: false,
-                waker: None,
-            }),
-            arrived: Condvar::new(),
-        }
-    }
+impl<T> Delivery for Result<T, JoinError> {
+    const HANDLE: &'static str = "a RemoteJoinHandle";
 
-    /// The lock, which no user code can poison: nothing panics while it is held.
-    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
-        self.slot.lock().unwrap_or_else(|poison| poison.into_inner())
-    }
-
-    /// Puts the result in and tells whoever waits. Only the first result counts.
-    pub(crate) fn deliver(&self, result: Result<T, JoinError>) {
-        if fault::is_on(Fault::AnnounceBeforeResult) {
-            let waker = self.lock().waker.take();
-            self.announce(waker);
-        }
-        let mut slot = self.lock();
-        if slot.done && !fault::is_on(Fault::DeliverTwice) {
-            return;
-        }
-        slot.done = true;
-        slot.result = Some(result);
-        slot.task = None;
-        let waker = slot.waker.take();
-        drop(slot);
-        if !fault::is_on(Fault::AnnounceBeforeResult) {
-            self.announce(waker);
-        }
-    }
-
-    /// Wakes whoever waits in `wait` or `poll`.
-    fn announce(&self, waker: Option<Waker>) {
-        self.arrived.notify_all();
-        if let Some(waker) = waker {
-            guard("a waker", || waker.wake());
-        }
-    }
-
-    /// Blocks this thread until the result is there, and takes it.
-    pub(crate) fn wait(&self) -> Result<T, JoinError> {
-        let mut slot = self.lock();
-        loop {
-            if let Some(result) = slot.result.take() {
-                return result;
-            }
-            assert!(!slot.done, "a RemoteJoinHandle was joined after it gave its value");
-            slot = self.arrived.wait(slot).unwrap_or_else(|poison| poison.into_inner());
-        }
-    }
-
-    /// Takes the result if it is there, else keeps the waker.
-    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
-        // Cloned before and dropped after the lock is held: it may be somebody else's.
-        let waker = context.waker().clone();
-        let mut slot = self.lock();
-        if let Some(result) = slot.result.take() {
-            return Poll::Ready(result);
-        }
-        let (done, old) = (slot.done, slot.waker.replace(waker));
-        drop(slot);
-        drop(old);
-        assert!(!done, "a RemoteJoinHandle was polled after it gave its value");
-        Poll::Pending
-    }
-}
-
-impl<T> Drop for Packet<T> {
-    /// A panic that nobody has seen is logged.
-    fn drop(&mut self) {
-        if let Some(Err(error)) = &self.lock().result
+    fn unseen(&self) {
+        if let Err(error) = self
             && error.is_panic()
         {
             log::error!("{error}; nobody awaited it");
@@ -242,14 +153,14 @@ impl<T> Drop for Packet<T> {
 }
 
 /// The side of a packet that owes a result: dropped without one, it says that there is none.
-pub(crate) struct PacketSender<T>(pub(crate) Arc<Packet<T>>);
+pub(crate) struct PacketSender<T>(pub(crate) Arc<RemotePacket<T>>);
 
 impl<T> Drop for PacketSender<T> {
     fn drop(&mut self) {
         if fault::is_on(Fault::DropWithoutResult) {
             return;
         }
-        let task = self.0.lock().task;
+        let task = self.0.with_side(|_, errand| errand.task);
         self.0.deliver(Err(task.map_or(JoinError::loop_gone(), JoinError::cancelled)));
     }
 }
@@ -303,7 +214,7 @@ impl<F: Future> Future for Delivering<F> {
 #[derive(Debug)]
 pub struct RemoteJoinHandle<T> {
     /// Where the result comes in.
-    packet: Arc<Packet<T>>,
+    packet: Arc<RemotePacket<T>>,
     /// The task's loop.
     handle: Handle,
 }
@@ -328,16 +239,16 @@ impl<T> RemoteJoinHandle<T> {
 
     /// Whether the task is over.
     pub fn is_finished(&self) -> bool {
-        self.packet.lock().done
+        self.packet.is_done()
     }
 
     /// Asks the task to stop: its future is dropped at its next turn. Await or join the handle to
     /// learn how it ended.
     pub fn cancel(&self) {
-        let mut slot = self.packet.lock();
-        slot.cancel_asked = true;
-        let task = slot.task;
-        drop(slot);
+        let task = self.packet.with_side(|_, errand| {
+            errand.cancel_asked = true;
+            errand.task
+        });
         if let Some(task) = task {
             // If the loop is gone, so is the task.
             let _ = self.handle.at_home(move || expect_current("cancel").here.cancel_id(task));

@@ -38,6 +38,9 @@ pub struct ShutdownReport {
     pub cancelled: usize,
     /// Who had not stopped when the grace period was over, and was dropped.
     pub not_stopped: Vec<TaskInfo>,
+    /// How many jobs for the loop other threads had not done. Those under way go on to their end; what they
+    /// give is dropped.
+    pub jobs_left: usize,
 }
 
 impl fmt::Display for ShutdownReport {
@@ -49,7 +52,10 @@ impl fmt::Display for ShutdownReport {
         for task in &self.not_stopped {
             write!(f, "\n  {task}")?;
         }
-        Ok(())
+        match self.jobs_left {
+            0 => Ok(()),
+            jobs => write!(f, "\n  {jobs} jobs of other threads were not done"),
+        }
     }
 }
 
@@ -86,7 +92,9 @@ impl LocalLoop {
         }
         drop_letters(self.home().inbox.close());
         self.drop_what_waits();
-        ShutdownReport { cancelled, not_stopped }
+        // What was dropped above took its jobs along, if they had not begun.
+        let jobs_left = self.home().jobs.load(Ordering::Acquire);
+        ShutdownReport { cancelled, not_stopped, jobs_left }
     }
 
     /// Drops every task and callback, and what their destructors make, and so on.

@@ -1,14 +1,16 @@
 //! Where to connect to or listen at: addresses, and names that have yet to be looked up.
 //!
 //! Facts: getaddrinfo(3) blocks, for seconds if a name server does not answer. So a name is
-//! looked up on a thread of its own; an address written in digits needs no thread.
+//! looked up on a thread of the default pool, which bounds how many are asked for at a time; an address
+//! written in digits needs no thread.
 //!
 //! Read next: `connect.rs`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
-use crate::executor::off_loop::off_loop;
+use crate::blocking::default_pool;
+use crate::executor::local_loop::try_current;
 use crate::id::WaitReason;
 
 /// One or more socket addresses, or a `host:port` to look up.
@@ -27,10 +29,11 @@ impl Address {
     /// The addresses behind it; names are looked up off the loop.
     ///
     /// # Errors
-    /// If the name is unknown or the text is no address; the message has it in it.
+    /// If the name is unknown or the text is no address; the message has it in it. If there is
+    /// no loop on this thread, or no thread can be had to look it up.
     ///
     /// # Cancel safety
-    /// Dropping it abandons the look-up, whose thread ends on its own.
+    /// Dropping it takes the look-up back, or, if it is under way, lets it end on its own.
     pub async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
         let (host, port) = match self {
             Address::Numeric(addresses) => return Ok(addresses),
@@ -40,10 +43,11 @@ impl Address {
             }
             Address::Name(host, port) => (host, port),
         };
+        // Whoever connects needs a loop in the end: better said before the look-up than after it.
+        try_current("name lookup")?;
         let name = host.clone();
         let look_up = move || (host, port).to_socket_addrs().map(Vec::from_iter);
-        let found = off_loop("name lookup", WaitReason::Lookup, look_up)?.await;
-        match found.map_err(io::Error::other)? {
+        match default_pool().spawn(look_up).because(WaitReason::Lookup).await? {
             Ok(addresses) if !addresses.is_empty() => Ok(addresses),
             Ok(_) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{name:?} has no address"))),
             Err(error) => Err(io::Error::new(error.kind(), format!("cannot look up {name:?}: {error}"))),

@@ -9,7 +9,7 @@
 //!
 //! Sending never waits: a receiver that is slow loses the oldest values, and learns how many.
 //!
-//! Read next: `io/registration.rs`.
+//! Read next: `blocking/error.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -12,7 +12,7 @@ use crate::id::TaskId;
 
 /// Why a task ended without a value.
 pub struct JoinError {
-    /// The task; `None` if it was a job of another thread, or the loop was gone before there was one.
+    /// The task; `None` if the loop was gone before there was one.
     task: Option<TaskId>,
     /// What it panicked with; `None` means that it was cancelled. In a lock that nobody ever waits
     /// for: it makes the error `Sync`, as error types should be.
@@ -30,18 +30,12 @@ impl JoinError {
         JoinError { task: None, payload: None }
     }
 
-    /// A job on another thread panicked.
-    pub(crate) fn job_panicked(payload: Payload) -> JoinError {
-        JoinError { task: None, payload: Some(Mutex::new(payload)) }
-    }
-
     /// The task's future, or its destructor, panicked.
     pub(crate) fn panicked(task: TaskId, payload: Payload) -> JoinError {
         JoinError { task: Some(task), payload: Some(Mutex::new(payload)) }
     }
 
-    /// The task that ended; `None` if it was no task but a job on another thread, or if the loop was
-    /// gone before the task was made.
+    /// The task that ended; `None` if the loop was gone before the task was made.
     pub fn task(&self) -> Option<TaskId> {
         self.task
     }
@@ -72,17 +66,14 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.task, &self.payload) {
-            (None, None) => write!(f, "the loop was gone before the task was made"),
-            (None, Some(_)) => write!(f, "a job"),
-            (Some(task), None) => write!(f, "{task} was cancelled"),
-            (Some(task), Some(_)) => write!(f, "{task}"),
-        }?;
+        let Some(task) = self.task else {
+            return write!(f, "the loop was gone before the task was made");
+        };
         let Some(payload) = &self.payload else {
-            return Ok(());
+            return write!(f, "{task} was cancelled");
         };
         let payload = payload.lock().unwrap_or_else(|poison| poison.into_inner());
-        write!(f, " panicked: {}", panic_message(&**payload))
+        write!(f, "{task} panicked: {}", panic_message(&**payload))
     }
 }
 

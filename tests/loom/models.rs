@@ -24,5 +24,6 @@ mod dropping;
 mod handles;
 mod inbox;
 mod joining;
+mod pool;
 mod remote;
 mod waking;

@@ -7,15 +7,16 @@ use loom::thread;
 use super::check::{Calm, DEADLOCK, fails, holds};
 use super::home::ModelHome;
 use crate::atomic::Arc;
-use crate::executor::remote::{Packet, PacketSender};
+use crate::executor::packet::Packet;
+use crate::executor::remote::{Errand, PacketSender, RemotePacket};
 use crate::fault::Fault;
 use crate::task::error::JoinError;
 
 const PREEMPTIONS: usize = 3;
 
 /// An empty packet, twice.
-fn packet() -> [Calm<Arc<Packet<u32>>>; 2] {
-    let packet = Arc::new(Packet::new());
+fn packet() -> [Calm<Arc<RemotePacket<u32>>>; 2] {
+    let packet = Arc::new(Packet::new(Errand::default()));
     [Calm::new(packet.clone()), Calm::new(packet)]
 }
 

@@ -4,6 +4,9 @@ use std::marker::PhantomData;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
+use greenroom::blocking::{
+    Imap, JobError, JobHandle, NotStarted, Pool, PoolBuilder, PoolReport, PoolStatistics, Refused,
+};
 use greenroom::io::{
     BrokenCopy, Duplex, Hostile, IncompleteRead, LimitOverrun, LineReader, LineSplitter, LineTooLong,
     Nonblocking, StreamReader, StreamWriter, TooLong,
@@ -61,6 +64,12 @@ fn what_may_cross_threads_and_what_may_not() {
         RemoteJoinHandle<u8>: true true,
         RemoteJoinHandle<std::cell::Cell<u8>>: true true,
         RemoteJoinHandle<Rc<u8>>: false false,
+        Pool: true true,
+        JobHandle<u8>: true true,
+        JobHandle<std::cell::Cell<u8>>: true true,
+        JobHandle<Rc<u8>>: false false,
+        Imap<std::ops::Range<u8>, fn(u8) -> u8, u8>: true true,
+        Imap<std::vec::IntoIter<Rc<u8>>, fn(Rc<u8>) -> u8, u8>: false false,
         // A key and an address: they may travel, and say so when used far from home.
         JoinHandle<u8>: true true,
         JoinHandle<Rc<u8>>: false false,
@@ -112,6 +121,7 @@ fn plain_data_and_errors_may_go_anywhere() {
         Elapsed: true true,
         Ending: true true,
         Event<'static>: true true,
+        JobError: true true,
         JoinError: true true,
         LineSplitter: true true,
         LineTooLong: true true,
@@ -120,7 +130,12 @@ fn plain_data_and_errors_may_go_anywhere() {
         MissedTicks: true true,
         NoLoop: true true,
         NotOneStream: true true,
+        NotStarted: true true,
         Order: true true,
+        PoolBuilder: true true,
+        PoolReport: true true,
+        PoolStatistics: true true,
+        Refused<fn()>: true true,
         Rng: true true,
         PeerCredentials: true true,
         ServerReport: true true,
