@@ -41,6 +41,7 @@
 //! | `future.rs` | waiting for a turn: [`yield_now`] |
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
 //! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
+//! | `group/` | many at once: [`join_all`], [`race`], [`scope`](scope()), [`task_group`] |
 //! | `blocking/` | what would hold the loop up, on a pool of threads: [`spawn_blocking`], [`blocking::Pool`] |
 //! | `io/` | any descriptor ([`io::Nonblocking`]), standard input, lines, exact reads, copies, streams to test with |
 //! | `net/` | TCP, UDP, Unix sockets, connecting, datagram protocols and the server helper |
@@ -78,6 +79,7 @@ mod future;
 mod time;
 mod waiters;
 pub mod sync;
+pub mod group;
 
 // What would hold the loop up, on other threads.
 pub mod blocking;
@@ -109,6 +111,10 @@ pub use executor::spawn::{current_task, now, spawn, spawn_named, tasks};
 pub use executor::stall::{Stalled, TaskInfo};
 pub use executor::turn::Turn;
 pub use future::{YieldNow, yield_now};
+pub use group::{
+    CancellationToken, Either, GroupError, TaskGroup, as_completed, gather, join_all, race, scope, select,
+    task_group, try_join_all,
+};
 pub use holders::Primitive;
 pub use id::{PrimitiveId, TaskId, WaitReason};
 pub use observer::{Ending, Event, Observer, Recorder, SlowPolls, Tracer};

@@ -64,6 +64,8 @@ pub(crate) struct LocalLoop {
     pub(crate) watches: RefCell<HashMap<RawFd, Watch>>,
     /// What shuffles the generations; `None` is first come, first served.
     pub(crate) shuffle: Option<RefCell<Rng>>,
+    /// The coin of `select`. Not the one above: what a program asks of chance changes no order.
+    coin: RefCell<Rng>,
     /// What is left of the generation that runs. Should a panic ever end a turn early, the next one
     /// goes on with it; the same holds for the next two.
     pub(crate) generation: RefCell<VecDeque<Ready>>,
@@ -114,6 +116,10 @@ impl LocalLoop {
                 Order::Fifo => None,
                 Order::Shuffled(seed) => Some(RefCell::new(Rng::new(seed))),
             },
+            coin: RefCell::new(Rng::new(match order {
+                Order::Fifo => 0,
+                Order::Shuffled(seed) => seed.rotate_left(32),
+            })),
             generation: RefCell::new(VecDeque::new()),
             due: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
@@ -139,6 +145,11 @@ impl LocalLoop {
     /// Whether a task or callback is ready.
     pub(crate) fn has_ready(&self) -> bool {
         !self.here.ready.borrow().is_empty() || !self.generation.borrow().is_empty()
+    }
+
+    /// Heads or tails, as the seed has it.
+    pub(crate) fn toss(&self) -> bool {
+        self.coin.borrow_mut().below(2) == 1
     }
 
     /// Tells the observer, if there is one; `event` is not even made if there is none.

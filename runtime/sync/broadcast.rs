@@ -9,7 +9,7 @@
 //!
 //! Sending never waits: a receiver that is slow loses the oldest values, and learns how many.
 //!
-//! Read next: `blocking/error.rs`.
+//! Read next: `group/branch.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -24,6 +24,7 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::Weak;
 use std::task::{Context, Waker};
 use std::thread::ThreadId;
 
@@ -122,12 +123,24 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// A waker as our own waiting places keep it: the name of a task of this loop, which costs no
-/// reference and can go stale harmlessly, or a waker that somebody else made.
+/// A part of a task that is woken by a name of its own, so that the task polls only what was woken
+/// (see `group/branch.rs`).
+pub(crate) trait TaskBranch: fmt::Debug + Send + Sync {
+    /// Marks the branch as woken. Gives whom to wake for that, unless it was marked already.
+    fn mark(&self) -> Option<LocalWaker>;
+
+    /// The task.
+    fn task(&self) -> Option<TaskId>;
+}
+
+/// A waker as our own waiting places keep it: the name of a task of this loop, or of a part of one,
+/// which costs no reference and can go stale harmlessly, or a waker that somebody else made.
 #[derive(Clone, Debug)]
 pub(crate) enum LocalWaker {
     /// A task of this loop.
     Task(TaskId),
+    /// A branch of a task of this loop.
+    Branch(Weak<dyn TaskBranch>),
     /// A waker around a task's waker, or one of another executor.
     Other(Waker),
 }
@@ -137,6 +150,7 @@ impl LocalWaker {
     pub(crate) fn task(&self) -> Option<TaskId> {
         match self {
             LocalWaker::Task(id) => Some(*id),
+            LocalWaker::Branch(branch) => branch.upgrade()?.task(),
             LocalWaker::Other(_) => None,
         }
     }
@@ -146,6 +160,7 @@ impl PartialEq for LocalWaker {
     fn eq(&self, other: &LocalWaker) -> bool {
         match (self, other) {
             (LocalWaker::Task(one), LocalWaker::Task(two)) => one == two,
+            (LocalWaker::Branch(one), LocalWaker::Branch(two)) => one.ptr_eq(two),
             (LocalWaker::Other(one), LocalWaker::Other(two)) => one.will_wake(two),
             _ => false,
         }
@@ -188,7 +203,7 @@ pub(crate) struct Header {
     /// The [`TaskState`]: written at home only, so plain stores do; others may look whether it is finished.
     state: AtomicU8,
     /// Home only: how many reasons to wait were recorded in the last poll.
-    pub(crate) reasons: Cell<u8>,
+    pub(crate) reasons: Cell<u16>,
     /// Home only: the first of these reasons.
     pub(crate) reason: Cell<WaitReason>,
     /// Home only: when the last poll was.

@@ -14,8 +14,10 @@ use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::Weak;
+use std::task::{RawWakerVTable, Waker};
 
-use super::header::{Header, Home, TaskRef};
+use super::header::{Header, Home, TaskBranch, TaskRef};
 use super::state::TaskState;
 use crate::atomic::{Arc, thread_local};
 use crate::clock::Clock;
@@ -51,7 +53,6 @@ impl QueuedTask {
 }
 
 /// What the home thread knows about its tasks.
-#[derive(Debug)]
 pub(crate) struct Here {
     /// The same loop, as other threads know it.
     pub(crate) home: Arc<Home>,
@@ -63,8 +64,37 @@ pub(crate) struct Here {
     pub(crate) tasks: RefCell<Table<TaskRef>>,
     /// The task that is being polled.
     running: Cell<Option<NonNull<Header>>>,
+    /// The branch of it that is being polled, if that can be woken by name.
+    branch: Cell<Option<RunningBranch>>,
     /// What is left of its share.
     share_left: Cell<u32>,
+}
+
+/// Why a poll, or a branch's part of one, ended without a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reasons {
+    /// The first thing to wait for.
+    pub(crate) first: WaitReason,
+    /// How many things there are.
+    pub(crate) count: u16,
+}
+
+/// The branch that is being polled, and the waker that it is polled with.
+#[derive(Debug)]
+pub(crate) struct RunningBranch {
+    /// The waker's data pointer, only ever compared.
+    data: *const (),
+    /// The waker's vtable, only ever compared.
+    vtable: *const RawWakerVTable,
+    /// The branch's name.
+    name: Weak<dyn TaskBranch>,
+}
+
+impl RunningBranch {
+    /// The branch `name`, polled with `waker`.
+    pub(crate) fn new(name: Weak<dyn TaskBranch>, waker: &Waker) -> RunningBranch {
+        RunningBranch { data: waker.data(), vtable: waker.vtable(), name }
+    }
 }
 
 /// What the thread-locals hold. Without a destructor they can be used as long as the thread runs, also by
@@ -91,6 +121,11 @@ pub(crate) fn at<R>(home: &Arc<Home>, f: impl FnOnce(&Here) -> R) -> Option<R> {
     with(|here| Arc::ptr_eq(&here.home, home).then(|| f(here))).flatten()
 }
 
+/// The loop that this thread is inside of, as other threads know it.
+pub(crate) fn home() -> Option<Arc<Home>> {
+    with(|here| here.home.clone())
+}
+
 /// Records why the running task is about to wait. Every future of ours calls it before it
 /// returns pending; the first reason of a poll is kept, the others are counted.
 pub(crate) fn waits_for(reason: WaitReason) {
@@ -104,6 +139,55 @@ pub(crate) fn waits_for(reason: WaitReason) {
             task.reasons.set(task.reasons.get().saturating_add(1));
         })
     });
+}
+
+/// Records why a branch waits that was, or was not, polled again: for a poll of which it is a part.
+pub(crate) fn waits_like(branches: Reasons) {
+    with(|here| {
+        here.with_running(|task| {
+            if task.reasons.get() == 0 {
+                task.reason.set(branches.first);
+            }
+            task.reasons.set(task.reasons.get().saturating_add(branches.count));
+        })
+    });
+}
+
+/// Polls a branch of the running task: `poll` must not unwind. Why the branch waits is told apart from
+/// why the rest of the task does. Without a `branch`, whoever waits in it keeps its waker, not a name.
+pub(crate) fn poll_branch<R>(branch: Option<RunningBranch>, poll: impl FnOnce() -> R) -> (R, Reasons) {
+    let outer_branch = with(|here| here.branch.replace(branch)).flatten();
+    let outer = swap_reasons(Reasons { first: WaitReason::Unknown, count: 0 });
+    let result = poll();
+    let reasons = swap_reasons(outer);
+    drop(with(|here| here.branch.replace(outer_branch)));
+    (result, reasons)
+}
+
+/// Gives the running task other reasons to wait; returns those that it had.
+fn swap_reasons(new: Reasons) -> Reasons {
+    with(|here| {
+        here.with_running(|task| Reasons {
+            first: task.reason.replace(new.first),
+            count: task.reasons.replace(new.count),
+        })
+    })
+    .flatten()
+    .unwrap_or(new)
+}
+
+/// The name behind a waker, if it is that of the branch that is being polled.
+pub(crate) fn branch_of(waker: &Waker) -> Option<Weak<dyn TaskBranch>> {
+    with(|here| {
+        let running = here.branch.take();
+        let same = running
+            .as_ref()
+            .filter(|running| running.data == waker.data() && std::ptr::eq(running.vtable, waker.vtable()));
+        let name = same.map(|running| running.name.clone());
+        here.branch.set(running);
+        name
+    })
+    .flatten()
 }
 
 /// The task that is being polled on this thread.
@@ -146,6 +230,7 @@ impl Here {
             ready: RefCell::new(VecDeque::new()),
             tasks: RefCell::new(Table::new()),
             running: Cell::new(None),
+            branch: Cell::new(None),
             share_left: Cell::new(SHARE_OF_A_POLL),
         }
     }

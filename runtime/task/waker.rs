@@ -111,7 +111,10 @@ impl LocalWaker {
                 return LocalWaker::Task(id);
             }
         }
-        LocalWaker::Other(waker.clone())
+        match here::branch_of(waker) {
+            Some(branch) => LocalWaker::Branch(branch),
+            None => LocalWaker::Other(waker.clone()),
+        }
     }
 
     /// Wakes. A panic in somebody else's waker is logged; the loop goes on.
@@ -124,6 +127,11 @@ impl LocalWaker {
         match (self, here) {
             (LocalWaker::Task(id), Some(here)) => here.wake_id(id),
             (LocalWaker::Task(_), None) => {}
+            (LocalWaker::Branch(branch), _) => {
+                if let Some(parent) = branch.upgrade().and_then(|branch| branch.mark()) {
+                    parent.wake_in(here);
+                }
+            }
             (LocalWaker::Other(waker), _) => guard("a waker", || waker.wake()),
         }
     }
