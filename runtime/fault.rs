@@ -41,6 +41,20 @@ pub(crate) enum Fault {
     CountOnBusyThread,
     /// A pool that closes does not tell its idle threads.
     CloseWithoutNotify,
+    /// A message is put into a channel whose receiver waits, and does not wake it.
+    SendWithoutWake,
+    /// A message is put into a channel that is closed, where nobody will ever take it out.
+    SendToClosed,
+    /// The receiver of a channel leaves its waker without looking whether a message has come.
+    WaitWithoutLooking,
+    /// A channel is closed, and only the first of those who wait is told.
+    CloseForTheFirst,
+    /// The last sender goes and does not tell the receiver, which waits for it alone.
+    LastSenderSilent,
+    /// A sender that was granted room leaves without handing it on.
+    KeepGrantedRoom,
+    /// A plain thread goes to sleep without looking whether it was woken already.
+    SleepWithoutLooking,
 }
 
 #[cfg(not(loom))]

@@ -42,6 +42,7 @@
 //! | `time/` | waiting for time: [`sleep`], [`timeout`], [`interval`] |
 //! | `waiters.rs`, `sync/` | waiting for each other: events, locks, queues |
 //! | `group/` | many at once: [`join_all`], [`race`], [`scope`](scope()), [`task_group`] |
+//! | `channel/` | waiting for other threads, and being waited for: [`channel`] |
 //! | `blocking/` | what would hold the loop up, on a pool of threads: [`spawn_blocking`], [`blocking::Pool`] |
 //! | `io/` | any descriptor ([`io::Nonblocking`]), standard input, lines, exact reads, copies, streams to test with |
 //! | `net/` | TCP, UDP, Unix sockets, connecting, datagram protocols and the server helper |
@@ -81,7 +82,8 @@ mod waiters;
 pub mod sync;
 pub mod group;
 
-// What would hold the loop up, on other threads.
+// Waiting for other threads: their messages, and what would hold the loop up.
+pub mod channel;
 pub mod blocking;
 
 // Waiting for the world.

@@ -151,11 +151,7 @@ impl<E> Membership<E> {
     /// The member has panicked.
     fn panicked(&self, payload: Payload) {
         let task = self.members.tasks.borrow().get(self.key).and_then(|task| Some(task.as_ref()?.id()));
-        let error = match task {
-            Some(id) => JoinError::panicked(id, payload),
-            None => JoinError::job_panicked(payload),
-        };
-        self.members.fail(Failure::Panic(error));
+        self.members.fail(Failure::Panic(JoinError::panicked(task, payload)));
     }
 }
 

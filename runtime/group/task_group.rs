@@ -9,7 +9,7 @@
 //! The first failure, of the body or of a child, cancels the group, and is what the caller gets. The
 //! rules are those of trio's nurseries (trio.readthedocs.io, "Nurseries and spawning").
 //!
-//! Read next: `blocking/error.rs`.
+//! Read next: `channel/books.rs`.
 
 use std::fmt;
 use std::future::poll_fn;

@@ -3,7 +3,7 @@
 //! All of it is local to a thread: no atomics, first come first served, and each primitive knows
 //! who waits and who holds it, which makes the report of a stalled loop exact. A waiter that is
 //! dropped after it was granted what it waited for hands that on. To cross threads, use
-//! a [`Handle`](crate::Handle).
+//! a [`Handle`](crate::Handle) or a [`channel`](crate::channel).
 //!
 //! In reading order: `event.rs`, `semaphore.rs`, `mutex.rs`, `rlock.rs`, `rwlock.rs`,
 //! `condition.rs`, `barrier.rs`, `store.rs`, `queue.rs`, `oneshot.rs`, `watch.rs`, `broadcast.rs`.

@@ -30,9 +30,9 @@ impl JoinError {
         JoinError { task: None, payload: None }
     }
 
-    /// The task's future, or its destructor, panicked.
-    pub(crate) fn panicked(task: TaskId, payload: Payload) -> JoinError {
-        JoinError { task: Some(task), payload: Some(Mutex::new(payload)) }
+    /// The task's future, or its destructor, panicked; whose it was may not be known.
+    pub(crate) fn panicked(task: impl Into<Option<TaskId>>, payload: Payload) -> JoinError {
+        JoinError { task: task.into(), payload: Some(Mutex::new(payload)) }
     }
 
     /// The task that ended; `None` if the loop was gone before the task was made.
@@ -66,14 +66,18 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(task) = self.task else {
-            return write!(f, "the loop was gone before the task was made");
-        };
         let Some(payload) = &self.payload else {
-            return write!(f, "{task} was cancelled");
+            return match self.task {
+                Some(task) => write!(f, "{task} was cancelled"),
+                None => write!(f, "the loop was gone before the task was made"),
+            };
         };
+        match self.task {
+            Some(task) => write!(f, "{task}")?,
+            None => write!(f, "a task")?,
+        }
         let payload = payload.lock().unwrap_or_else(|poison| poison.into_inner());
-        write!(f, "{task} panicked: {}", panic_message(&**payload))
+        write!(f, " panicked: {}", panic_message(&**payload))
     }
 }
 

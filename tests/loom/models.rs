@@ -20,6 +20,7 @@
 mod check;
 mod home;
 
+mod channel;
 mod dropping;
 mod handles;
 mod inbox;

@@ -7,6 +7,9 @@ use std::rc::Rc;
 use greenroom::blocking::{
     Imap, JobError, JobHandle, NotStarted, Pool, PoolBuilder, PoolReport, PoolStatistics, Refused,
 };
+use greenroom::channel::{
+    Closed, Receiver, Receiving, SendError, Sender, Sending, TryRecvError, TrySendError, WeakSender,
+};
 use greenroom::io::{
     BrokenCopy, Duplex, Hostile, IncompleteRead, LimitOverrun, LineReader, LineSplitter, LineTooLong,
     Nonblocking, StreamReader, StreamWriter, TooLong,
@@ -70,6 +73,15 @@ fn what_may_cross_threads_and_what_may_not() {
         JobHandle<Rc<u8>>: false false,
         Imap<std::ops::Range<u8>, fn(u8) -> u8, u8>: true true,
         Imap<std::vec::IntoIter<Rc<u8>>, fn(Rc<u8>) -> u8, u8>: false false,
+        Sender<std::cell::Cell<u8>>: true true,
+        Sender<Rc<u8>>: false false,
+        WeakSender<u8>: true true,
+        Sending<'static, u8>: true true,
+        Sending<'static, Rc<u8>>: false false,
+        Closed<'static, u8>: true true,
+        Receiver<std::cell::Cell<u8>>: true true,
+        Receiver<Rc<u8>>: false false,
+        Receiving<'static, u8>: true true,
         // A key and an address: they may travel, and say so when used far from home.
         JoinHandle<u8>: true true,
         JoinHandle<Rc<u8>>: false false,
@@ -139,12 +151,15 @@ fn plain_data_and_errors_may_go_anywhere() {
         Rng: true true,
         PeerCredentials: true true,
         ServerReport: true true,
+        SendError<u8>: true true,
         ShutdownReport: true true,
         Stalled: true true,
         TaskId: true true,
         TaskInfo: true true,
         TooLong: true true,
         Tracer: true true,
+        TryRecvError: true true,
+        TrySendError<u8>: true true,
         Turn: true true,
         UnixAddress: true true,
         UnixListenOptions: true true,

@@ -1,0 +1,253 @@
+//! Counts its visitors: each is told a number and sent away. The classic race, and three ways to run it.
+//!
+//! ```text
+//! cargo run --release --example counter                    then, elsewhere:  nc 127.0.0.1 5000
+//! cargo run --release --example counter -- --threads-racy
+//! ```
+//!
+//! You see `<1, took 0.3 ms>`, the next visitor `<2, took 0.3 ms>`. However many come at once, on tasks nobody
+//! gets a number twice and none is left out, without any lock: a task is interrupted only where
+//! it says `await`, and between reading the count and writing it there is none. On threads it
+//! takes a lock (`--threads-locked`); without one (`--threads-racy`) let fifty visitors come at once
+//! and look at their numbers:
+//!
+//! ```text
+//! for i in $(seq 50); do nc 127.0.0.1 5000 & done | sort | uniq -d
+//! ```
+
+#[path = "program/mod.rs"]
+mod program;
+
+use std::cell::Cell;
+use std::fmt;
+use std::hint::black_box;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use greenroom::net::{Connection, Server, TcpListener, TcpStream};
+use lexopt::Arg::{Long, Short};
+
+/// How long a visitor is listened to after goodbye. Closing with unread input would reset the connection,
+/// and the number might never arrive.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// How long to wait when no more connections or threads are to be had.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The ways to run it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Style {
+    /// All on one thread, no lock.
+    Tasks,
+    /// A thread per visitor and no lock: wrong.
+    ThreadsRacy,
+    /// A thread per visitor and a lock.
+    ThreadsLocked,
+}
+
+/// The options that choose one.
+const STYLES: [(&str, Style, &str); 3] = [
+    ("tasks", Style::Tasks, "a task per visitor, no lock (default)"),
+    ("threads-racy", Style::ThreadsRacy, "a thread per visitor, no lock: shows the race"),
+    ("threads-locked", Style::ThreadsLocked, "a thread per visitor, and a lock"),
+];
+
+/// What the command line asks for.
+struct Options {
+    /// Name or address to listen on.
+    host: String,
+    /// Port to listen on; 0 lets the system choose one.
+    port: u16,
+    /// How to run.
+    style: Style,
+    /// How much there is to do per visitor, as rounds of a loop.
+    rounds: u64,
+}
+
+fn main() -> ExitCode {
+    program::run("counter", &help(), parse, |options| {
+        match options.style {
+            Style::Tasks => greenroom::Runtime::new()?.block_on(serve(&options))?,
+            Style::ThreadsRacy => serve_on_threads(&options, Count::next_racy)?,
+            Style::ThreadsLocked => serve_on_threads(&options, Count::next_locked)?,
+        }
+        Ok(())
+    })
+}
+
+/// What is done for a visitor; says how long it took.
+fn work(rounds: u64) -> Duration {
+    let start = Instant::now();
+    for round in 0..rounds {
+        black_box(round);
+    }
+    start.elapsed()
+}
+
+/// What a visitor is told.
+fn line(number: u64, took: Duration) -> String {
+    format!("<{number}, took {:.1} ms>\n", took.as_secs_f64() * 1e3)
+}
+
+/// On tasks.
+async fn serve(options: &Options) -> io::Result<()> {
+    let listener = TcpListener::bind((options.host.as_str(), options.port))
+        .await
+        .map_err(|error| cannot_listen(options, &error))?;
+    say(format_args!("counter at {}", listener.local_addr()?));
+    let (count, rounds) = (Rc::new(Cell::new(0)), options.rounds);
+    let handler = |connection: Connection| {
+        let count = count.clone();
+        async move {
+            if let Err(error) = answer(&connection.stream, &count, rounds).await {
+                complain(format_args!("{}: {error}", connection.peer));
+            }
+        }
+    };
+    let interrupted = async { drop(greenroom::ctrl_c().await) };
+    let report = Server::new(listener).run(interrupted, handler).await?;
+    say(report);
+    Ok(())
+}
+
+/// One visitor, as a task.
+async fn answer(stream: &TcpStream, count: &Cell<u64>, rounds: u64) -> io::Result<()> {
+    // From here to the next `await` nobody else runs.
+    let before = count.get();
+    let took = work(rounds);
+    count.set(before + 1);
+
+    stream.write_all(line(before + 1, took).as_bytes()).await?;
+    let listen = async {
+        stream.shutdown(Shutdown::Write)?;
+        while stream.read(&mut [0; 4096]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // However it ends, the visit is over: many leave without saying goodbye.
+    drop(greenroom::timeout(LINGER, listen).await);
+    Ok(())
+}
+
+/// A number that threads share.
+#[derive(Default)]
+struct Count {
+    /// For those who take no lock. Rust refuses to compile a *data race* on a plain number; with atomic
+    /// loads and stores the *race condition* stays: what was loaded may be old when it is used.
+    racy: AtomicU64,
+    /// For those who do.
+    locked: Mutex<u64>,
+}
+
+impl Count {
+    /// Reads, works, writes; in the meantime others have read the same.
+    fn next_racy(&self, rounds: u64) -> (u64, Duration) {
+        let before = self.racy.load(Ordering::SeqCst);
+        let took = work(rounds);
+        self.racy.store(before + 1, Ordering::SeqCst);
+        (before + 1, took)
+    }
+
+    /// The same, one at a time.
+    fn next_locked(&self, rounds: u64) -> (u64, Duration) {
+        let mut number = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = work(rounds);
+        *number += 1;
+        (*number, took)
+    }
+}
+
+/// On threads: no loop, only the operating system.
+fn serve_on_threads(options: &Options, next: fn(&Count, u64) -> (u64, Duration)) -> io::Result<()> {
+    // std sets SO_REUSEADDR, and not SO_REUSEPORT, with which a second server could steal visitors.
+    let listener = std::net::TcpListener::bind((options.host.as_str(), options.port))
+        .map_err(|error| cannot_listen(options, &error))?;
+    say(format_args!("counter at {}", listener.local_addr()?));
+    let (count, rounds) = (Arc::new(Count::default()), options.rounds);
+    for stream in listener.incoming() {
+        let count = count.clone();
+        let started = stream.and_then(|stream| {
+            thread::Builder::new().spawn(move || {
+                let (number, took) = next(&count, rounds);
+                if let Err(error) = answer_from_thread(&stream, number, took) {
+                    complain(error);
+                }
+            })
+        });
+        if let Err(error) = started {
+            // This visitor has gone already, or too many are here: the others are still served.
+            complain(error);
+            thread::sleep(PAUSE);
+        }
+    }
+    Ok(())
+}
+
+/// One visitor, on a thread.
+fn answer_from_thread(mut stream: &std::net::TcpStream, number: u64, took: Duration) -> io::Result<()> {
+    stream.write_all(line(number, took).as_bytes())?;
+    stream.set_read_timeout(Some(LINGER))?;
+    let deadline = Instant::now() + LINGER;
+    // However it ends, the visit is over: many leave without saying goodbye.
+    if stream.shutdown(Shutdown::Write).is_ok() {
+        while Instant::now() < deadline && stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+    }
+    Ok(())
+}
+
+fn cannot_listen(options: &Options, error: &io::Error) -> io::Error {
+    let (host, port) = (&options.host, options.port);
+    let message =
+        format!("cannot listen at {host:?}, port {port}: {error}; choose others with --host and --port");
+    io::Error::new(error.kind(), message)
+}
+
+/// Prints a line, if there is still somebody who reads: visitors come all the same.
+fn say(line: impl fmt::Display) {
+    let _ = program::say(line);
+}
+
+fn complain(problem: impl fmt::Display) {
+    program::complain("counter", problem);
+}
+
+fn help() -> String {
+    let mut text = "\
+Usage: counter [OPTION]...
+Tells each visitor a number: 1, 2, 3... Try it with: nc 127.0.0.1 5000
+
+  --host HOST       name or address to listen on (default 127.0.0.1)
+  --port PORT       port to listen on, 0 for any free one (default 5000)
+  --work ROUNDS     how much to do per visitor (default 1000000)
+"
+    .to_string();
+    for (name, _, what) in STYLES {
+        text += &format!("  --{name:<14}  {what}\n");
+    }
+    text + "  --help            print this text and exit\n"
+}
+
+/// The options; `None` is a request for help.
+fn parse(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options =
+        Options { host: "127.0.0.1".into(), port: 5000, style: Style::Tasks, rounds: 1_000_000 };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(None),
+            Long("host") => options.host = program::value(parser, "--host", "a host name or an address")?,
+            Long("port") => options.port = program::value(parser, "--port", "a number from 0 to 65535")?,
+            Long("work") => options.rounds = program::value(parser, "--work", "a number")?,
+            Long(name) => match STYLES.iter().find(|(style, ..)| *style == name) {
+                Some(&(_, style, _)) => options.style = style,
+                None => return Err(argument.unexpected()),
+            },
+            argument => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
