@@ -29,7 +29,7 @@ fn a_mutex_is_for_one_at_a_time_in_the_order_of_asking() {
             async move {
                 for _ in 0..4 {
                     chance.dawdle().await;
-                    let queuer = line.join();
+                    let queuer = line.join(1);
                     let Some(mut guard) = chance.try_patience(mutex.lock()).await else { continue };
                     queuer.served(&mutex.statistics().waiting);
                     let before = *guard;
@@ -57,8 +57,11 @@ fn a_semaphore_keeps_count_and_serves_in_order() {
             async move {
                 for _ in 0..4 {
                     chance.dawdle().await;
+                    let statistics = semaphore.statistics();
+                    let first_wish = line.first_wish(&statistics.waiting);
+                    assert!(first_wish.is_none_or(|wish| wish > statistics.free), "it could be served");
                     let wanted = 1 + chance.below(3);
-                    let queuer = line.join();
+                    let queuer = line.join(wanted);
                     let acquired = chance.try_patience(semaphore.acquire_owned(wanted)).await;
                     let Some(permit) = acquired else { continue };
                     queuer.served(&semaphore.statistics().waiting);
@@ -86,7 +89,7 @@ fn an_rlock_is_for_one_task_at_a_time_as_often_as_it_likes() {
             async move {
                 for _ in 0..3 {
                     chance.dawdle().await;
-                    let queuer = line.join();
+                    let queuer = line.join(1);
                     let Some(_outer) = chance.try_patience(lock.lock()).await else { continue };
                     queuer.served(&lock.statistics().waiting);
                     assert_eq!(owner.replace(Some(number)), None, "somebody else was in");
@@ -106,6 +109,8 @@ fn an_rlock_is_for_one_task_at_a_time_as_often_as_it_likes() {
 
 #[test]
 fn a_read_write_lock_has_readers_or_one_writer_in_the_order_of_asking() {
+    const READ: usize = 0;
+    const WRITE: usize = 1;
     explore("sync_models a_read_write_lock", |chance| async move {
         let lock = Rc::new(RwLock::new(0));
         let (line, inside) = (Queuers::default(), Rc::new(Cell::new((0, 0))));
@@ -114,8 +119,15 @@ fn a_read_write_lock_has_readers_or_one_writer_in_the_order_of_asking() {
             async move {
                 for _ in 0..4 {
                     chance.dawdle().await;
-                    let queuer = line.join();
+                    let statistics = lock.statistics();
+                    let is_in_the_way = match line.first_wish(&statistics.waiting) {
+                        Some(WRITE) => statistics.has_writer || statistics.readers > 0,
+                        Some(_) => statistics.has_writer,
+                        None => true,
+                    };
+                    assert!(is_in_the_way, "the first in line could be in: {statistics:?}");
                     if chance.one_in(3) {
+                        let queuer = line.join(WRITE);
                         let Some(mut guard) = chance.try_patience(lock.write()).await else { continue };
                         queuer.served(&lock.statistics().waiting);
                         assert_eq!(inside.replace((0, 1)), (0, 0));
@@ -123,6 +135,7 @@ fn a_read_write_lock_has_readers_or_one_writer_in_the_order_of_asking() {
                         *guard += 1;
                         assert_eq!(inside.replace((0, 0)), (0, 1));
                     } else {
+                        let queuer = line.join(READ);
                         let Some(guard) = chance.try_patience(lock.read()).await else { continue };
                         queuer.served(&lock.statistics().waiting);
                         let (seen, (readers, writers)) = (*guard, inside.get());
@@ -177,41 +190,54 @@ fn an_event_lets_everyone_go_who_waits() {
 
 #[test]
 fn a_condition_loses_no_notification() {
-    const ITEMS: usize = 8;
+    const EACH: usize = 3;
     explore("sync_models a_condition", |chance| async move {
         let (items, changed) = (Rc::new(Mutex::new(0)), Rc::new(Condition::new()));
-        let taken = Rc::new(Cell::new(0));
-        let (shelf, bell, luck) = (items.clone(), changed.clone(), chance.clone());
+        let share = || (chance.clone(), items.clone(), changed.clone());
+        let (luck, shelf, bell) = share();
         let producing = spawn(async move {
-            for _ in 0..ITEMS {
+            for _ in 0..3 * EACH {
                 luck.dawdle().await;
-                *shelf.lock().await += 1;
-                // One item, one notification: if it is lost, somebody waits for ever.
+                let mut shelf = shelf.lock().await;
+                *shelf += 1;
+                // One item, one notification. Whoever it is for waits for the mutex now.
                 bell.notify(1);
+                luck.dawdle().await;
             }
         });
-        crowd(4, |_| {
-            let (chance, items, changed, taken) =
-                (chance.clone(), items.clone(), changed.clone(), taken.clone());
-            async move {
-                for _ in 0..ITEMS / 4 {
-                    loop {
-                        let take = async {
-                            let mut left = changed.wait_for(items.lock().await, |left| *left > 0).await;
-                            *left -= 1;
-                        };
-                        if chance.try_patience(take).await.is_some() {
-                            break;
-                        }
-                    }
-                    taken.set(taken.get() + 1);
+        let looking = [(); 2].map(|()| {
+            let (chance, items, changed) = share();
+            spawn(async move {
+                for _ in 0..4 {
                     chance.dawdle().await;
+                    let mut looks = 0;
+                    let wait = async {
+                        let is_there = |left: &mut usize| (*left > 0, looks += 1).0;
+                        drop(changed.wait_for(items.lock().await, is_there).await);
+                    };
+                    // Who only looks hands on what was meant for one who takes.
+                    if chance.try_patience(wait).await.is_some() && looks > 1 {
+                        changed.notify(1);
+                    }
+                }
+            })
+        });
+        crowd(3, |_| {
+            let (chance, items, changed) = share();
+            async move {
+                for _ in 0..EACH {
+                    chance.dawdle().await;
+                    *changed.wait_for(items.lock().await, |left| *left > 0).await -= 1;
                 }
             }
         })
         .await;
         producing.await.unwrap();
-        assert_eq!((taken.get(), *items.lock().await), (ITEMS, 0));
+        assert_eq!(std::mem::replace(&mut *items.lock().await, 1), 0, "each takes what one made");
+        changed.notify_all();
+        for task in looking {
+            task.await.unwrap();
+        }
     });
 }
 

@@ -8,6 +8,12 @@ use greenroom::sync::{AnyQueue, Fifo, Least, Lifo, Missed, Store, broadcast, one
 
 use super::explore::{crowd, explore};
 
+/// Whether nobody waits for what is there, when all promises are kept.
+fn nobody_waits_in_vain<S: Store>(queue: &AnyQueue<S>) -> bool {
+    let statistics = queue.statistics();
+    (queue.is_empty() || statistics.getters.is_empty()) && (queue.is_full() || statistics.putters.is_empty())
+}
+
 /// Items go through a queue: each once, whoever loses patience; never more at a time than there is
 /// room for.
 fn queue_scene<S: Store<Item = (usize, usize)> + 'static>(test: &str, is_fifo: bool) {
@@ -21,7 +27,10 @@ fn queue_scene<S: Store<Item = (usize, usize)> + 'static>(test: &str, is_fifo: b
                 loop {
                     chance.dawdle().await;
                     match chance.try_patience(queue.get()).await {
-                        None => continue,
+                        None => {
+                            assert!(!chance.has_rested().await || nobody_waits_in_vain(&queue));
+                            continue;
+                        }
                         Some(Err(_)) => return,
                         Some(Ok(item)) => got.borrow_mut().push(item),
                     }
@@ -36,7 +45,9 @@ fn queue_scene<S: Store<Item = (usize, usize)> + 'static>(test: &str, is_fifo: b
             async move {
                 for number in 0..EACH {
                     chance.dawdle().await;
-                    while !matches!(chance.try_patience(queue.put((producer, number))).await, Some(Ok(()))) {}
+                    while !matches!(chance.try_patience(queue.put((producer, number))).await, Some(Ok(()))) {
+                        assert!(!chance.has_rested().await || nobody_waits_in_vain(&queue));
+                    }
                 }
             }
         })

@@ -18,12 +18,17 @@ const SCHEDULES: u64 = 10_000;
 
 /// Chance, shared by the tasks of a scene.
 #[derive(Clone)]
-pub struct Chance(Rc<RefCell<Rng>>);
+pub struct Chance {
+    /// Where it comes from.
+    rng: Rc<RefCell<Rng>>,
+    /// How often somebody stayed away.
+    away: Rc<Cell<u32>>,
+}
 
 impl Chance {
     /// A number below `bound`.
     pub fn below(&self, bound: usize) -> usize {
-        self.0.borrow_mut().below(bound)
+        self.rng.borrow_mut().below(bound)
     }
 
     /// True once in so many times.
@@ -53,6 +58,21 @@ impl Chance {
         };
         Fuse::new(cut).burn(future).await
     }
+
+    /// One who has lost patience sometimes stays away for so long that all others come to rest: they
+    /// are done, or away, or wait for what is not there. Says whether it is so now.
+    ///
+    /// Those who come back at once hide that something was lost with them: they find it themselves.
+    pub async fn has_rested(&self) -> bool {
+        let times = self.away.get();
+        if times == 16 || self.one_in(2) {
+            return false;
+        }
+        self.away.set(times + 1);
+        // Twice as long each time: no two come back at the same hour.
+        sleep(Duration::from_secs(3600) * 2_u32.pow(times)).await;
+        true
+    }
 }
 
 /// Plays `scene` under each seed to its end. One that panics or stalls is told with its seed.
@@ -63,7 +83,7 @@ pub fn explore<S: Future<Output = ()>>(test: &str, scene: impl Fn(Chance) -> S) 
         let hint = Hint(format!("replay: GREENROOM_SEED={seed} cargo test --test {test}"));
         let order = if seed % 8 == 0 { Order::Fifo } else { Order::Shuffled(seed) };
         let runtime = Builder::new().virtual_clock(true).order(order).build().unwrap();
-        let chance = Chance(Rc::new(RefCell::new(Rng::new(seed))));
+        let chance = Chance { rng: Rc::new(RefCell::new(Rng::new(seed))), away: Rc::default() };
         if let Err(stalled) = runtime.try_block_on(scene(chance)) {
             panic!("{stalled}");
         }
@@ -94,18 +114,24 @@ pub async fn crowd<F: Future<Output = ()> + 'static>(count: usize, task: impl Fn
 /// Who has asked for something, to check that nobody is passed by.
 #[derive(Clone, Default)]
 pub struct Queuers {
-    /// Those who have not been served, in the order of asking.
-    line: Rc<RefCell<VecDeque<(u64, TaskId)>>>,
+    /// Those who have not been served, in the order of asking, each with its wish.
+    line: Rc<RefCell<VecDeque<(u64, TaskId, usize)>>>,
     /// How many asked so far.
     count: Rc<Cell<u64>>,
 }
 
 impl Queuers {
-    /// The running task asks.
-    pub fn join(&self) -> Queuer {
+    /// The running task asks for so much.
+    pub fn join(&self, wish: usize) -> Queuer {
         let number = self.count.replace(self.count.get() + 1);
-        self.line.borrow_mut().push_back((number, current_task().expect("a task asks")));
+        self.line.borrow_mut().push_back((number, current_task().expect("a task asks"), wish));
         Queuer { queuers: self.clone(), number }
+    }
+
+    /// What the first of those who wait has asked for.
+    pub fn first_wish(&self, waiting: &[TaskId]) -> Option<usize> {
+        let line = self.line.borrow();
+        line.iter().find(|(_, task, _)| waiting.first() == Some(task)).map(|&(_, _, wish)| wish)
     }
 }
 
@@ -119,14 +145,14 @@ impl Queuer {
     /// It is this one's turn, while these tasks are still waiting.
     pub fn served(self, waiting: &[TaskId]) {
         let line = self.queuers.line.borrow();
-        let passed_by = line.iter().take_while(|(number, _)| *number < self.number);
-        let passed_by: Vec<_> = passed_by.filter(|(_, task)| waiting.contains(task)).collect();
+        let passed_by = line.iter().take_while(|(number, ..)| *number < self.number);
+        let passed_by: Vec<_> = passed_by.filter(|(_, task, _)| waiting.contains(task)).collect();
         assert!(passed_by.is_empty(), "{passed_by:?} came before {}", self.number);
     }
 }
 
 impl Drop for Queuer {
     fn drop(&mut self) {
-        self.queuers.line.borrow_mut().retain(|(number, _)| *number != self.number);
+        self.queuers.line.borrow_mut().retain(|(number, ..)| *number != self.number);
     }
 }
