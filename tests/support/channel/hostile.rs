@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use greenroom::channel::{self, Sender, TrySendError};
 
-use super::support::{Bomb, Tally, counting_waker, keep_log, logged, on_drop, panic_of, waker, waker_with};
+use super::support::{
+    Bomb, Tally, counting_waker, keep_log, logged, on_drop, panic_of, waker, waker_with, within_patience,
+};
 use super::{full, poll_once};
 
 /// Polls once with a waker that is handed over.
@@ -22,6 +24,10 @@ fn use_channel<T>(sender: &Sender<T>) {
 
 #[test]
 fn messages_may_use_the_channel_when_they_are_dropped() {
+    within_patience(messages_that_use_the_channel);
+}
+
+fn messages_that_use_the_channel() {
     let drops = Tally::new();
     let message = |sender: &Sender<Box<dyn Send>>| -> Box<dyn Send> {
         let (sender, token) = (sender.clone(), drops.token());
@@ -62,6 +68,10 @@ fn a_message_that_panics_when_dropped_keeps_nobody_from_hearing_the_end() {
 
 #[test]
 fn wakers_may_use_the_channel_when_they_are_woken_or_dropped() {
+    within_patience(wakers_that_use_the_channel);
+}
+
+fn wakers_that_use_the_channel() {
     let (sender, mut receiver) = full();
     let uses = Arc::new(AtomicUsize::new(0));
     let waker_that_uses = || {
@@ -101,7 +111,12 @@ fn wakers_may_use_the_channel_when_they_are_woken_or_dropped() {
     poll_with(&mut closed, waker_that_uses());
     poll_with(&mut closed, waker_that_uses());
     drop(closed);
-    assert_eq!(uses.load(Ordering::SeqCst), 2);
+    assert_eq!(uses.swap(0, Ordering::SeqCst), 2);
+    sender.try_send(3).unwrap();
+    let mut sending = sender.send(4);
+    poll_with(&mut sending, waker_that_uses());
+    drop(sending);
+    assert_eq!(uses.load(Ordering::SeqCst), 1);
 }
 
 #[test]
