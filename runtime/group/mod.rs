@@ -8,15 +8,15 @@
 //!
 //! | you have | you want | use |
 //! |---|---|---|
-//! | futures | all values, in argument order | [`join_all`](crate::join_all) |
-//! | futures of `Result`s | all values, or the first error | [`try_join_all`](crate::try_join_all) |
-//! | futures | the first value | [`race`](crate::race) |
-//! | two futures of different types | the first value | [`select`](crate::select) |
-//! | futures | the values as they come | [`as_completed`](crate::as_completed) |
-//! | futures that borrow, not all known yet | to wait for all of them | [`scope`](crate::scope) |
-//! | futures | a task for each, their values or panics | [`gather`](crate::gather) |
-//! | children, not all known yet | all of them to end, the rest stopped when one fails | [`task_group`](crate::task_group) |
-//! | work that others shall be able to stop | to ask it | [`CancellationToken`](crate::CancellationToken) |
+//! | futures | all values, in argument order | [`join_all`] |
+//! | futures of `Result`s | all values, or the first error | [`try_join_all`] |
+//! | futures | the first value | [`race`] |
+//! | two futures of different types | the first value | [`select`] |
+//! | futures | the values as they come | [`as_completed`] |
+//! | futures that borrow, not all known yet | to wait for all of them | [`scope`] |
+//! | futures | a task for each, their values or panics | [`gather`] |
+//! | children, not all known yet | all of them to end, the rest stopped when one fails | [`task_group`] |
+//! | work that others shall be able to stop | to ask it | [`CancellationToken`] |
 
 pub(crate) mod branch;
 pub(crate) mod branches;
