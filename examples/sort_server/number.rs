@@ -102,13 +102,21 @@ impl fmt::Display for Number {
 }
 
 /// Prints a float as Python's `repr` does: with an exponent below 1e-4 and from 1e16 on.
+///
+/// Both languages print the fewest digits that give the same float again. Where two numbers of so many digits
+/// are equally near, Python takes the even one, and so does Rust if it is told how many digits to print.
 fn write_float(f: &mut fmt::Formatter<'_>, float: f64) -> fmt::Result {
-    let scientific = format!("{float:e}");
-    let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
+    let shortest = format!("{float:e}");
+    let (digits, exponent) = shortest.split_once('e').expect("the format has an exponent");
     let exponent: i32 = exponent.parse().expect("the exponent is a number");
+    let after_the_first = digits.bytes().filter(u8::is_ascii_digit).count() - 1;
     if float != 0.0 && !(-4..16).contains(&exponent) {
+        let exact = format!("{float:.after_the_first$e}");
+        let (digits, _) = exact.split_once('e').expect("the format has an exponent");
         let sign = if exponent < 0 { '-' } else { '+' };
         return write!(f, "{digits}e{sign}{:02}", exponent.abs());
     }
-    if float.fract() == 0.0 { write!(f, "{float:.1}") } else { write!(f, "{float}") }
+    // A whole number has one digit behind the point all the same.
+    let decimals = usize::try_from(after_the_first as i32 - exponent).unwrap_or(0).max(1);
+    write!(f, "{float:.decimals$}")
 }

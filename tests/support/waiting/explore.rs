@@ -13,7 +13,7 @@ use greenroom::{Builder, JoinHandle, Order, Rng, TaskId, current_task, sleep, sp
 
 use super::cancel::{Cut, Fuse};
 
-/// How many seeds each scene is played under, unless `GREENROOM_SEED` names one.
+/// How many seeds each scene is played under, unless `GREENROOM_SEED` names one or `GREENROOM_STEPS` a number.
 const SCHEDULES: u64 = 10_000;
 
 /// Chance, shared by the tasks of a scene.
@@ -78,7 +78,8 @@ impl Chance {
 /// Plays `scene` under each seed to its end. One that panics or stalls is told with its seed.
 pub fn explore<S: Future<Output = ()>>(test: &str, scene: impl Fn(Chance) -> S) {
     let chosen = std::env::var("GREENROOM_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
-    let seeds = chosen.map_or(0..SCHEDULES, |seed: u64| seed..seed + 1);
+    let count = std::env::var("GREENROOM_STEPS").ok().and_then(|steps| steps.parse().ok());
+    let seeds = chosen.map_or(0..count.unwrap_or(SCHEDULES), |seed: u64| seed..seed + 1);
     for seed in seeds {
         let hint = Hint(format!("replay: GREENROOM_SEED={seed} cargo test --test {test}"));
         let order = if seed % 8 == 0 { Order::Fifo } else { Order::Shuffled(seed) };
