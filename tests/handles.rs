@@ -1,6 +1,6 @@
 //! From other threads: `Handle`, `RemoteJoinHandle`, and our types far from their home.
 //!
-//! What is `Send` and `Sync` stands in `support/core/send_table.rs`, values used far from home are
+//! What is `Send` and `Sync` stands in `support/core/send_table.rs` and `send_waiting.rs`, values used far from home are
 //! in `support/core/far_from_home.rs`. Run one with `cargo test --test handles name`.
 
 #[path = "support/core/mod.rs"]
@@ -10,6 +10,8 @@ mod support;
 mod far_from_home;
 #[path = "support/core/send_table.rs"]
 mod send_table;
+#[path = "support/core/send_waiting.rs"]
+mod send_waiting;
 
 use std::future::{pending, poll_fn};
 use std::panic::{panic_any, resume_unwind};

@@ -7,25 +7,24 @@ use std::rc::Rc;
 use greenroom::blocking::{
     Imap, JobError, JobHandle, NotStarted, Pool, PoolBuilder, PoolReport, PoolStatistics, Refused,
 };
-use greenroom::channel::{
-    Closed, Receiver, Receiving, SendError, Sender, Sending, TryRecvError, TrySendError, WeakSender,
-};
+use greenroom::channel::{SendError, TryRecvError, TrySendError};
 use greenroom::io::{
     BrokenCopy, Duplex, Hostile, IncompleteRead, LimitOverrun, LineReader, LineSplitter, LineTooLong,
-    Nonblocking, StreamReader, StreamWriter, TooLong,
+    Nonblocking, Stdin, StreamReader, StreamWriter, TooLong,
 };
 use greenroom::net::{
-    Address, Connection, Datagram, DatagramTransport, Drain, Incoming, ListenOptions, NotOneStream,
-    OwnedReadHalf, OwnedWriteHalf, PeerCredentials, ReadHalf, Server, ServerReport, TcpListener, TcpStream,
-    UdpSocket, UnixAddress, UnixDatagram, UnixListenOptions, UnixListener, WriteHalf,
+    AcceptError, Address, Connection, Datagram, DatagramTransport, Drain, Incoming, ListenOptions,
+    NotOneStream, OwnedReadHalf, OwnedWriteHalf, PeerCredentials, ReadHalf, Server, ServerReport,
+    TcpListener, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixListenOptions, UnixListener, WriteHalf,
 };
+use greenroom::process::{Child, ChildStdin, Command};
 use greenroom::signal::Signal;
 use greenroom::*;
 
 /// Asks about one type: the inherent constants hide those of the trait where they exist.
-struct Probe<T: ?Sized>(PhantomData<T>);
+pub struct Probe<T: ?Sized>(PhantomData<T>);
 
-trait No {
+pub trait No {
     const SEND: bool = false;
     const SYNC: bool = false;
 }
@@ -33,11 +32,11 @@ trait No {
 impl<T: ?Sized> No for Probe<T> {}
 
 impl<T: ?Sized + Send> Probe<T> {
-    const SEND: bool = true;
+    pub const SEND: bool = true;
 }
 
 impl<T: ?Sized + Sync> Probe<T> {
-    const SYNC: bool = true;
+    pub const SYNC: bool = true;
 }
 
 macro_rules! table {
@@ -46,11 +45,13 @@ macro_rules! table {
     };
 }
 
+pub(crate) use table;
+
 /// A row: the type, whether it is `Send` and `Sync`, and whether it should be.
-type Row = (&'static str, (bool, bool), (bool, bool));
+pub type Row = (&'static str, (bool, bool), (bool, bool));
 
 #[track_caller]
-fn assert_right(rows: &[Row]) {
+pub fn assert_right(rows: &[Row]) {
     let wrong: Vec<&Row> = rows.iter().filter(|(_, is, should)| is != should).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -98,6 +99,10 @@ fn what_may_cross_threads_and_what_may_not() {
         StreamReader<TcpStream>: true true,
         Hostile<TcpStream>: true true,
         Signal: true true,
+        Stdin: true true,
+        Child: true true,
+        ChildStdin: true true,
+        Command: true true,
         Server: true true,
         // Both ends of a pipe are one's own, and so are a writer and its carrier.
         Duplex: false false,
@@ -113,24 +118,9 @@ fn what_may_cross_threads_and_what_may_not() {
 }
 
 #[test]
-fn channels_cross_threads_if_their_messages_may() {
-    let rows = table! {
-        Sender<std::cell::Cell<u8>>: true true,
-        Sender<Rc<u8>>: false false,
-        WeakSender<u8>: true true,
-        Sending<'static, u8>: true true,
-        Sending<'static, Rc<u8>>: false false,
-        Closed<'static, u8>: true true,
-        Receiver<std::cell::Cell<u8>>: true true,
-        Receiver<Rc<u8>>: false false,
-        Receiving<'static, u8>: true true,
-    };
-    assert_right(&rows);
-}
-
-#[test]
 fn plain_data_and_errors_may_go_anywhere() {
     let rows = table! {
+        AcceptError: true true,
         Address: true true,
         BrokenCopy: true true,
         IncompleteRead: true true,
@@ -152,6 +142,8 @@ fn plain_data_and_errors_may_go_anywhere() {
         NotStarted: true true,
         Order: true true,
         PoolBuilder: true true,
+        Primitive: true true,
+        PrimitiveId: true true,
         PoolReport: true true,
         PoolStatistics: true true,
         Refused<fn()>: true true,
@@ -160,6 +152,7 @@ fn plain_data_and_errors_may_go_anywhere() {
         ServerReport: true true,
         SendError<u8>: true true,
         ShutdownReport: true true,
+        SlowPolls: true false,
         Stalled: true true,
         TaskId: true true,
         TaskInfo: true true,
