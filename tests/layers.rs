@@ -98,6 +98,13 @@ fn every_field_of_a_struct_is_explained() {
 }
 
 #[test]
+fn futures_are_not_dropped_unnoticed() {
+    // A request to stop is made whether or not one waits for it; the other two are waited for by those who
+    // keep them.
+    assert_none(rules::future_problems(&runtime(), &["Cancel", "Child", "Scoped"]));
+}
+
+#[test]
 fn nothing_is_named_after_a_drawer() {
     assert_none(rules::name_problems(&everything()));
 }
@@ -257,6 +264,17 @@ mod on_bad_files {
         assert_eq!(count("unsafe fn f() {}"), 0);
         assert_eq!(count("// unsafe"), 1, "a listed file without unsafe");
         assert_eq!(rules::unsafe_problems(&one("unsafe fn f() {}"), &[]).len(), 1);
+    }
+
+    #[test]
+    fn futures_that_say_too_little_are_found() {
+        let future = "impl<T> Future for A<T> {}\n";
+        let count = |text: &str| rules::future_problems(&one(&format!("{future}{text}")), &["B"]).len();
+        assert_eq!(count("/// The a.\n#[must_use = \"b\"]\npub struct A<T> {"), 0);
+        assert_eq!(count("/// The a, must_use.\npub struct A<T> {"), 1);
+        assert_eq!(count("impl Future for B {}\npub struct B;\nstruct C;\nimpl Future for C {}"), 0);
+        assert_eq!(count("/// # Cancel safety\n/// Nothing.\npub async fn a() {}"), 0);
+        assert_eq!(count("/// # Cancel safety\nfn a() {}\npub async fn b() {}"), 1);
     }
 
     #[test]

@@ -226,3 +226,38 @@ pub fn name_problems(files: &[SourceFile]) -> Vec<String> {
     }
     problems
 }
+
+/// Public futures that may be dropped unnoticed or do not say what that loses: types without `must_use`, those
+/// of `exempt` aside, and async functions without the words "Cancel safety". Expects the layout of rustfmt.
+pub fn future_problems(files: &[SourceFile], exempt: &[&str]) -> Vec<String> {
+    let futures: Vec<&str> = files.iter().flat_map(|file| future_types(&file.code)).collect();
+    let mut problems = Vec::new();
+    for file in files {
+        let (text, code): (Vec<&str>, Vec<&str>) = (file.text.lines().collect(), file.code.lines().collect());
+        for (index, line) in code.iter().enumerate() {
+            let above = text[..index].iter().rev().map(|line| line.trim());
+            let above: Vec<&str> =
+                above.take_while(|line| line.starts_with("//") || line.starts_with("#[")).collect();
+            let has = |words: &str| above.iter().any(|line| line.contains(words));
+            let name = line
+                .strip_prefix("pub struct ")
+                .and_then(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+            if name.is_some_and(|name| futures.contains(&name) && !exempt.contains(&name))
+                && !has("#[must_use")
+            {
+                problems.push(format!("{}:{}: a future without must_use", file.path, index + 1));
+            }
+            if line.trim_start().starts_with("pub async fn ") && !has("# Cancel safety") {
+                problems.push(format!("{}:{}: no word on cancel safety", file.path, index + 1));
+            }
+        }
+    }
+    problems
+}
+
+/// The names of the types for which `Future` is implemented.
+fn future_types(code: &str) -> impl Iterator<Item = &str> {
+    let heads = code.lines().filter(|line| line.starts_with("impl"));
+    let types = heads.filter_map(|line| line.split_once("Future for "));
+    types.filter_map(|(_, rest)| rest.split(|c: char| !c.is_alphanumeric()).next())
+}
