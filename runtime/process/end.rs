@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::executor::callback::{Closure, Schedule};
-use crate::executor::local_loop::{LocalLoop, Target, current_if, expect_current};
+use crate::executor::local_loop::{LocalLoop, Target, current_if};
 use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
 use crate::io::readable_now::is_readable_within;
@@ -111,8 +111,9 @@ impl Process {
         match current_if(&home) {
             Some(current) => Abandoned::leave_to(&current, self),
             None => {
-                let leave = move || Abandoned::leave_to(&expect_current("a child's end"), self);
-                drop(home.post(Mail::Run(Box::new(leave))));
+                // There it is asked about again: the loop may have seen the end, which is told once, before it
+                // reads this.
+                drop(home.post(Mail::Run(Box::new(|| self.abandon()))));
             }
         }
     }

@@ -112,6 +112,27 @@ fn a_child_dropped_on_another_thread_is_reaped_at_home() {
 }
 
 #[test]
+fn a_child_dropped_outside_of_the_loop_is_reaped_though_it_ends_before_the_loop_goes_on() {
+    for kill_on_drop in [true, false] {
+        let runtime = Runtime::new().unwrap();
+        let (child, id, stdin) = runtime.enter(|| {
+            let mut command = Command::new("cat");
+            let mut child = command.stdin(Stdio::piped()).kill_on_drop(kill_on_drop).spawn().unwrap();
+            let (id, stdin) = (child.id(), child.stdin.take());
+            (child, id, stdin)
+        });
+        drop(child);
+        // Our own end of the pipe, closed here: nothing of the loop is needed for that.
+        drop(stdin);
+        assert!(becomes_true(|| is_zombie(id)));
+        // One turn sees the end of the process first, and then reads who left it alone.
+        runtime.turn_now();
+        runtime.turn_now();
+        assert!(!is_there(id), "a zombie stays as long as the loop lives; killed: {kill_on_drop}");
+    }
+}
+
+#[test]
 fn an_abandoned_child_does_not_keep_the_loop() {
     let runtime = Runtime::new().unwrap();
     let (id, stdin) = runtime.enter(|| {
