@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::error::{NotStarted, Refused};
 use super::job::{Contract, JobHandle};
-use super::queue::{JobQueue, Work};
+use super::queue::{EndPacket, JobQueue, Work};
 use crate::atomic::Arc;
 use crate::executor::local_loop::current;
 use crate::executor::packet::{JobCount, Packet};
@@ -234,10 +234,10 @@ impl Pool {
         async move {
             if !limit.is_zero() {
                 let counts = current().map(|current| JobCount::new(current.home()));
-                let end = Arc::new(Packet::new(counts.into_iter().collect()));
-                queue.at_end(end.clone());
+                let end = Awaited(Arc::new(Packet::new(counts.into_iter().collect())));
+                queue.at_end(end.0.clone());
                 let ended = poll_fn(|context| {
-                    let polled = end.poll(context);
+                    let polled = end.0.poll(context);
                     if polled.is_pending() {
                         here::waits_for(WaitReason::Job);
                     }
@@ -245,8 +245,6 @@ impl Pool {
                 });
                 // Whether in time or not is for the report.
                 let _ = timeout(limit, ended).await;
-                // Who has stopped waiting is not counted on any more.
-                end.deliver(());
             }
             report(&queue)
         }
@@ -268,6 +266,17 @@ impl Pool {
         queue.at_end(end.clone());
         let _ = end.wait_for(limit);
         report(queue)
+    }
+}
+
+/// The end of a pool, while a loop waits for it. Whoever has stopped waiting, in whatever way, does not count
+/// on it any more: the jobs may be others', and take as long as they like.
+struct Awaited(Arc<EndPacket>);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.stop_listening();
+        self.0.deliver(());
     }
 }
 

@@ -1,13 +1,15 @@
 //! How a pool ends: in time, too late, with its last clone, with the process.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use greenroom::Runtime;
+use futures::poll;
 use greenroom::blocking::{NotStarted, Pool, default_pool};
+use greenroom::{Runtime, sleep};
 
-use super::support::{Tally, virtual_runtime};
+use super::support::{Tally, virtual_runtime, within_patience};
 use super::{held, in_child, settle};
 
 /// Far more than any of these tests takes.
@@ -41,6 +43,24 @@ fn a_loop_awaits_the_end_of_a_pool_and_goes_on_meanwhile() {
     });
     assert!(report.still_running.is_empty() && report.not_started.is_empty());
     assert!(job.is_finished());
+}
+
+#[test]
+fn a_shutdown_that_is_given_up_holds_neither_time_nor_the_verdict() {
+    within_patience(|| {
+        let (pool, runtime) = (Pool::new(1), virtual_runtime());
+        let (gate, job) = held(&pool, 1);
+        let stalled = runtime.try_block_on(async {
+            let mut end = Box::pin(pool.shutdown(LONG));
+            assert!(poll!(&mut end).is_pending());
+            drop(end);
+            sleep(LONG).await;
+            pending::<()>().await;
+        });
+        assert!(stalled.is_err(), "the job is not this loop's, and it waits for its end no more");
+        drop(gate);
+        assert_eq!(job.wait().unwrap(), 1);
+    });
 }
 
 #[test]
