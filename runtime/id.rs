@@ -117,7 +117,8 @@ pub enum WaitReason {
     Group,
     /// A cancellation token.
     Cancellation,
-    /// A job on another thread.
+    /// A job on another thread, or a task that a [`Handle`](crate::Handle) was given: one of another loop, or
+    /// of this one before the loop has taken it in.
     Job,
     /// The end of this child process.
     Process(u32),

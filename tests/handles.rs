@@ -21,7 +21,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use greenroom::{Handle, LoopGone, Runtime, sleep, spawn, yield_now};
+use greenroom::{Handle, LoopGone, Runtime, WaitReason, sleep, spawn, tasks, timeout, yield_now};
 use support::{Tally, assert_whole, keep_log, logged, on_drop, panic_of, virtual_runtime, within_patience};
 
 /// Runs `abroad` on another thread while this one runs the loop, and gives its result.
@@ -89,6 +89,28 @@ fn a_remote_task_is_awaited_in_other_executors() {
         // And in its own loop.
         let handle = runtime.handle();
         assert_eq!(runtime.block_on(async { handle.spawn(async { 3 }).await }).unwrap(), 3);
+    });
+}
+
+#[test]
+fn who_awaits_a_remote_task_says_so_and_a_wait_that_was_given_up_hides_no_stall() {
+    within_patience(|| {
+        let (near, far) = (virtual_runtime(), Runtime::new().unwrap());
+        let abroad = far.handle().spawn(pending::<()>());
+        let stalled = near.try_block_on(async {
+            let limit = Duration::from_secs(1);
+            let look = spawn(async { tasks()[0].reason });
+            assert!(timeout(limit, abroad).await.is_err());
+            assert_eq!(look.await.unwrap(), WaitReason::Job);
+            let at_home = Handle::current().unwrap().spawn(pending::<()>());
+            sleep(limit).await; // until the loop has taken it in
+            let look = spawn(async { tasks().iter().map(|task| (task.reason, task.id)).collect::<Vec<_>>() });
+            assert!(timeout(limit, at_home).await.is_err());
+            let seen = look.await.unwrap();
+            assert!(seen[1..].iter().any(|(_, id)| seen[0].0 == WaitReason::Join(*id)), "{seen:?}");
+            pending::<()>().await;
+        });
+        assert!(stalled.is_err(), "nobody can wake it any more");
     });
 }
 

@@ -11,14 +11,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::callback::{Closure, Schedule};
-use super::local_loop::{NoLoop, current, expect_current, try_current};
+use super::local_loop::{NoLoop, current, current_if, expect_current, try_current};
 use super::packet::{Delivery, Packet};
 use crate::atomic::{Arc, Ordering};
 use crate::clock::Moment;
 use crate::fault::{self, Fault};
-use crate::id::TaskId;
+use crate::id::{TaskId, WaitReason};
 use crate::task::error::JoinError;
 use crate::task::header::{Home, Mail, Payload};
+use crate::task::here;
 use crate::task::waker::{drop_payload, guard};
 
 /// A loop, from any thread: spawn `Send` futures on it, and run callbacks in it.
@@ -196,7 +197,7 @@ impl<F: Future> Future for Delivering<F> {
             }
             (result, Ok(())) => result,
         };
-        let id = crate::task::here::running_id();
+        let id = here::running_id();
         self.sender.0.deliver(result.map_err(|payload| match id {
             Some(id) => JoinError::panicked(id, payload),
             None => JoinError::loop_gone(),
@@ -259,10 +260,24 @@ impl<T> RemoteJoinHandle<T> {
     pub fn detach(self) {}
 }
 
+impl<T> Drop for RemoteJoinHandle<T> {
+    fn drop(&mut self) {
+        // A waker that is left would make its loop believe that somebody may still use it.
+        self.packet.stop_listening();
+    }
+}
+
 impl<T> Future for RemoteJoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.packet.poll(context)
+        let polled = self.packet.poll(context);
+        if polled.is_pending() {
+            // Of another loop's task the name would mean a stranger here.
+            let at_home = current_if(&self.handle.home);
+            let task = at_home.and_then(|_| self.packet.with_side(|_, errand| errand.task));
+            here::waits_for(task.map_or(WaitReason::Job, WaitReason::Join));
+        }
+        polled
     }
 }
