@@ -92,7 +92,8 @@ impl Command {
     ///
     /// # Errors
     /// If there is no loop on this thread; if the program cannot be started: not found, not executable, too many
-    /// processes; if no descriptor is left or the kernel is older than Linux 5.3, and then the child was killed.
+    /// processes; if no descriptor is left or the kernel is older than Linux 5.3, and then the child was killed;
+    /// if it was over at once and somebody else has waited for it, or `SIGCHLD` is ignored.
     pub fn spawn(&mut self) -> io::Result<Child> {
         let mut run = || {
             try_current("Command::spawn")?;

@@ -7,7 +7,8 @@
 //!   asking about any child (waitpid(-1)) takes other people's children away. So it is not used: a pidfd
 //!   (pidfd_open(2), Linux 5.3) becomes readable when its process is over, and only that one is asked about.
 //! * A number may be another process's as soon as its owner was reaped. Until then it is ours, so opening
-//!   the pidfd right after the start hits no stranger, and signals are sent through it.
+//!   the pidfd right after the start hits no stranger, and signals are sent through it. Where others reap our
+//!   children (`SIGCHLD` ignored, waitpid(-1)) it may be gone by then: an error, and nothing is sent.
 //!
 //! ```text
 //!   Child dropped ──► killed, if asked for ──► over? ──yes──► reaped
@@ -54,10 +55,19 @@ impl Process {
     /// Watches for the end of `child`, in the loop of this thread.
     ///
     /// # Errors
-    /// If it cannot be watched; then it was killed, since nobody could wait for it.
+    /// If it cannot be watched; then it was killed, since nobody could wait for it. If it is over and reaped.
     pub(super) fn watch(mut child: process::Child) -> io::Result<Process> {
         match pidfd_open(child.id()).and_then(Nonblocking::of_nonblocking) {
             Ok(pidfd) => Ok(Process { child, pidfd, killed: false }),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                // To kill it would be to kill whoever has the number next.
+                let message = format!(
+                    "process {} is over, and how it ended is lost: other code of this program has waited for it, \
+                     or SIGCHLD is ignored",
+                    child.id()
+                );
+                Err(io::Error::new(error.kind(), message))
+            }
             Err(error) => {
                 // If these fail, it is over, and was reaped by somebody else.
                 let _ = child.kill().and_then(|()| child.wait());
@@ -183,5 +193,21 @@ fn pidfd_open(id: u32) -> io::Result<OwnedFd> {
     match error.raw_os_error() {
         Some(libc::ENOSYS) => Err(io::Error::new(error.kind(), "pidfd_open(2) needs Linux 5.3 or newer")),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_others_have_reaped_is_not_killed_by_its_number() {
+        let child = process::Command::new("true").spawn().unwrap();
+        let id = child.id();
+        // SAFETY: waitpid(2) may be told of no place for the status.
+        let reaped = unsafe { libc::waitpid(id.cast_signed(), std::ptr::null_mut(), 0) };
+        assert_eq!(reaped, id.cast_signed());
+        let error = Process::watch(child).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("process {id} is over, and how it ended is lost: ")), "{error}");
     }
 }
