@@ -328,6 +328,19 @@ fn who_is_always_ready_gives_way_to_others() {
     assert_eq!(received.get(), 128, "the share of one poll");
     runtime.block_on(consumer).unwrap();
     assert_eq!(received.get(), total);
+    let (sender, receiver) = channel::bounded::<u32>(1);
+    drop(receiver);
+    let told = Rc::new(Cell::new(0));
+    let count = told.clone();
+    let watcher = runtime.spawn(async move {
+        while count.get() < total {
+            sender.closed().await;
+            count.set(count.get() + 1);
+        }
+    });
+    runtime.turn_now();
+    assert_eq!(told.get(), 128, "the share of one poll");
+    runtime.block_on(watcher).unwrap();
 }
 
 #[test]

@@ -184,9 +184,10 @@ impl<T> Channel<T> {
         let mut books = self.lock();
         books.is_closed = true;
         let (line, watchers) = (books.line.leave_all(), books.watchers.leave_all());
+        let receiver = books.receiver.take();
         drop(books);
         let told = if fault::is_on(Fault::CloseForTheFirst) { 1 } else { usize::MAX };
-        wake(line.chain(watchers).take(told));
+        wake(line.chain(watchers).chain(receiver).take(told));
     }
 
     /// Takes out what was never received, when the receiver is gone.

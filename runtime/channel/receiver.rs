@@ -147,7 +147,6 @@ impl<T> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.channel.close();
-        self.channel.forget_receiver();
         // The messages' own destructors run last, when everybody was told, and without the lock.
         drop(self.channel.clear());
     }

@@ -220,6 +220,10 @@ impl<T> Future for Closed<'_, T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if !here::spend_share() {
+            give_way(context);
+            return Poll::Pending;
+        }
         let waker = context.waker().clone();
         let mut books = self.channel.lock();
         if books.is_closed {

@@ -92,6 +92,19 @@ fn a_receiver_that_stops_waiting_keeps_no_waker_and_loses_no_message() {
     assert_eq!(drops.get(), 2);
 }
 
+#[test]
+fn a_receiver_that_waits_hears_that_it_was_closed() {
+    // Two tasks of a loop may share a receiver in a `RefCell`: one polls it, the other closes it.
+    let (sender, mut receiver) = channel::bounded::<u32>(1);
+    let wakes = Tally::new();
+    let waker = counting_waker(&wakes);
+    assert!(receiver.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    receiver.close();
+    assert_eq!(wakes.get(), 1);
+    assert_eq!(receiver.poll_recv(&mut Context::from_waker(&waker)), Poll::Ready(None));
+    drop(sender);
+}
+
 /// Sends all numbers, giving up and trying again at random.
 async fn send_fickle(sender: channel::Sender<u32>, numbers: std::ops::Range<u32>, mut rng: Rng) {
     for number in numbers {
