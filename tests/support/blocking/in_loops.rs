@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use greenroom::blocking::Pool;
+use greenroom::blocking::{JobHandle, Pool};
 use greenroom::{
     BlockOnError, Event, Observer, Runtime, WaitReason, now, sleep, spawn, spawn_blocking, tasks, yield_now,
 };
@@ -122,6 +123,31 @@ fn job_is_over() {
         pending::<()>().await;
     });
     assert!(matches!(stalled, Err(BlockOnError::Stalled(_))), "{stalled:?}");
+}
+
+/// Drops a job's handle when the loop goes to sleep for as long as it takes.
+struct DropWhenAsleep(Rc<RefCell<Option<JobHandle<()>>>>);
+
+impl Observer for DropWhenAsleep {
+    fn observe(&self, _: Duration, event: &Event<'_>) {
+        if matches!(event, Event::WaitStarted { timeout: None }) {
+            drop(self.0.take());
+        }
+    }
+}
+
+#[test]
+fn a_job_taken_back_while_the_loop_goes_to_sleep_does_not_leave_it_asleep() {
+    within_patience(|| {
+        let pool = Pool::new(1);
+        let (gate, others) = held(&pool, ());
+        let job = Rc::new(RefCell::new(None));
+        let runtime = Runtime::builder().observer(DropWhenAsleep(job.clone())).build().unwrap();
+        job.replace(Some(runtime.enter(|| pool.spawn(|| ()))));
+        runtime.run().expect("nothing is left");
+        drop(gate);
+        others.wait().unwrap();
+    });
 }
 
 #[test]
