@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     AnnounceBeforeResult,
     /// A second result takes the place of the first.
     DeliverTwice,
+    /// A job is not counted any more before its result is there.
+    EndCountBeforeResult,
     /// A remote task that will never have a result goes without saying so.
     DropWithoutResult,
     /// The last handle or waker goes and does not tell the home, which may have waited for it alone.

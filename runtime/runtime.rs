@@ -201,7 +201,8 @@ impl Runtime {
     }
 
     /// Ends the loop: cancels every task, turns for at most `grace` so that what their destructors
-    /// spawned can clean up, and drops what is left then.
+    /// spawned can clean up, and drops what is left then. A virtual clock stands still also here while another
+    /// thread does a job for the loop: with tasks left, the grace does not end before that.
     pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
         let local_loop = self.local_loop.take().expect("a runtime is shut down once");
         local_loop.shut_down(grace)

@@ -81,6 +81,9 @@ impl<R: Delivery, S: Default> Packet<R, S> {
             let waker = self.lock().waker.take();
             self.announce(waker);
         }
+        if fault::is_on(Fault::EndCountBeforeResult) {
+            self.end_side();
+        }
         let mut slot = self.lock();
         if slot.done && !fault::is_on(Fault::DeliverTwice) {
             return;

@@ -2,7 +2,7 @@
 
 use std::ops::DerefMut;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use loom::thread::{self, JoinHandle};
 
