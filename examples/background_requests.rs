@@ -5,21 +5,24 @@
 //! cargo run --release --example background_requests -- --n 100 --virtual
 //! ```
 //!
-//! A small server in the same program takes between 0.1 and 0.2 seconds for an answer. The same requests are made one
-//! after the other, which takes about 0.15 seconds each, and then all at once, which takes about 0.2
-//! seconds however many they are; the answers then come in the order in which they are ready. With
-//! `--virtual` the time jumps, and the numbers are exact: the sum of all times, and the longest.
+//! You see how long it takes to make the same requests one after the other, about 0.15 seconds each, and then
+//! all at once, about 0.2 seconds however many they are; the answers then come in the order in which they are
+//! ready. With `--virtual` the numbers are exact: the sum of all times, and the longest.
+//!
+//! The server is a task of the same program, which takes between 0.1 and 0.2 seconds for an answer. All that a
+//! request does in that time is wait, and any number of tasks can do so at once.
 
 #[path = "program/mod.rs"]
 mod program;
 
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use greenroom::sync::{OneshotSender, Queue, oneshot};
-use greenroom::{Rng, Runtime, as_completed, now, sleep, spawn};
+use greenroom::{Runtime, as_completed, now, spawn};
 use lexopt::{Arg, Parser};
+use program::chance::{self, Chance};
 use program::{Failure, say, value};
 
 const HELP: &str = "\
@@ -27,7 +30,7 @@ Usage: background_requests [OPTION]...
 Makes requests one after the other, and then all at once.
 
   --n N           how many (default 10)
-  --seed SEED     what decides how long each takes (default: the time)
+  --seed SEED     what decides the chance (default: the time)
   --virtual       let time jump instead of passing
   --help          print this text and exit
 ";
@@ -43,25 +46,23 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("background_requests", HELP, parse, |options| {
+    program::run(HELP, parse, |options| {
         let runtime = Runtime::builder().virtual_clock(options.is_virtual).build()?;
         runtime.block_on(compare(options))
     })
 }
 
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let mut options = Options { count: 10, seed: now.as_nanos() as u64, is_virtual: false };
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options { count: 10, seed: chance::any_seed(), is_virtual: false };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Long("n") => options.count = value(parser, "--n", "a number")?,
-            Arg::Long("seed") => options.seed = value(parser, "--seed", "a number")?,
+            Arg::Long("seed") => options.seed = chance::seed(parser)?,
             Arg::Long("virtual") => options.is_virtual = true,
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 /// What a client sends: a number, and where the answer goes.
@@ -107,10 +108,9 @@ async fn request(mailbox: &Mailbox, number: usize) -> Result<String, Failure> {
 async fn serve(mailbox: Mailbox, seed: u64) {
     while let Ok((number, reply)) = mailbox.get().await {
         // How long a request takes is its own: it is the same in both runs.
-        let part = Rng::new(seed.wrapping_add(number as u64)).below(1000) as u32;
+        let chance = Chance::new(seed.wrapping_add(number as u64));
         spawn(async move {
-            let unit = Duration::from_millis(100);
-            sleep(unit + unit * part / 1000).await;
+            chance.work(Duration::from_millis(100)).await;
             // If nobody waits for it any more, that is not the server's concern.
             let _ = reply.send(format!("->{number}"));
         })

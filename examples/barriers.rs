@@ -7,25 +7,25 @@
 //! cargo run --release --example barriers -- late
 //! ```
 //!
-//! `start`, the default, starts the two twice over one barrier: `Client is accessing server!` never comes before
-//! `Server started up!`. `locks` lets both write three lines under one lock, which never mix. In `try` the
-//! client takes the lock only if it is free, and says so if not. In `late` the server is too late for the
-//! barrier's time limit, and both learn that it is broken.
+//! You see in `start`, the default, how the two start twice: `Client is accessing server!` never comes before
+//! `Server started up!`. In `locks` both write three lines under one lock, and these never mix. In `try` each
+//! takes the lock only if it is free, and says so if not. In `late` the server misses the time limit, and the
+//! program fails with `the barrier is broken`.
 //!
-//! How long each step takes is chance; `--seed` decides it, `--virtual` lets the time jump.
+//! A barrier lets nobody on before all have come. How long each step takes is chance, which `--seed` decides.
 
 #[path = "program/mod.rs"]
 mod program;
 
-use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use greenroom::sync::{Barrier, Mutex};
-use greenroom::{Order, Rng, Runtime, sleep, spawn};
+use greenroom::{Order, Runtime, spawn};
 use lexopt::{Arg, Parser};
-use program::{Failure, say, value};
+use program::chance::{self, Chance};
+use program::{Failure, say};
 
 const HELP: &str = "\
 Usage: barriers [OPTION]... [start|locks|try|late]
@@ -36,7 +36,7 @@ A server and a client wait for each other at a barrier.
   try             each takes the lock only if it is free
   late            the server comes after the time limit: the barrier is broken
 
-  --seed SEED     what decides how long each step takes (default: the time)
+  --seed SEED     what decides the chance (default: the time)
   --virtual       let time jump instead of passing
   --help          print this text and exit
 ";
@@ -55,25 +55,20 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("barriers", HELP, parse, |options| {
+    program::run(HELP, parse, |options| {
         let order = Order::Shuffled(options.seed);
         let runtime = Runtime::builder().virtual_clock(options.is_virtual).order(order).build()?;
-        let stage = Rc::new(Stage {
-            barrier: Barrier::new(2),
-            lock: Mutex::new(()),
-            chance: RefCell::new(Rng::new(options.seed)),
-        });
-        runtime.block_on(play(&options.scene, stage))
+        let stage =
+            Stage { barrier: Barrier::new(2), lock: Mutex::new(()), chance: Chance::new(options.seed) };
+        runtime.block_on(play(&options.scene, Rc::new(stage)))
     })
 }
 
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let mut options = Options { scene: "start".into(), seed: now.as_nanos() as u64, is_virtual: false };
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options { scene: "start".into(), seed: chance::any_seed(), is_virtual: false };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("seed") => options.seed = value(parser, "--seed", "a number")?,
+            Arg::Long("seed") => options.seed = chance::seed(parser)?,
             Arg::Long("virtual") => options.is_virtual = true,
             Arg::Value(scene) if ["start", "locks", "try", "late"].iter().any(|name| scene == *name) => {
                 options.scene = scene.to_string_lossy().into_owned();
@@ -81,7 +76,7 @@ fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 /// What server and client share.
@@ -91,16 +86,10 @@ struct Stage {
     /// Who may write.
     lock: Mutex<()>,
     /// What decides how long things take.
-    chance: RefCell<Rng>,
+    chance: Chance,
 }
 
 impl Stage {
-    /// Takes between `unit` and twice as long.
-    async fn work(&self, unit: Duration) {
-        let part = self.chance.borrow_mut().below(1000) as u32;
-        sleep(unit + unit * part / 1000).await;
-    }
-
     /// Waits for the other one.
     async fn meet(&self) -> Result<(), Failure> {
         self.barrier.wait_timeout(LIMIT).await?;
@@ -140,7 +129,7 @@ async fn together(
 
 async fn serve(stage: Rc<Stage>, startup: Duration) -> Result<(), Failure> {
     say("Server is starting!")?;
-    stage.work(startup).await;
+    stage.chance.work(startup).await;
     say("Server started up!")?;
     stage.meet().await?;
     say("Server is serving!")?;
@@ -180,7 +169,7 @@ fn speak(
         };
         for line in lines {
             say(line)?;
-            stage.work(Duration::from_millis(100)).await;
+            stage.chance.work(Duration::from_millis(100)).await;
         }
         Ok(())
     }

@@ -19,7 +19,6 @@
 mod program;
 
 use std::cell::Cell;
-use std::fmt;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -31,7 +30,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use greenroom::net::{Connection, Server, TcpListener, TcpStream};
-use lexopt::Arg::{Long, Short};
+use lexopt::{Arg, Parser};
+use program::{Failure, complain, say, value};
 
 /// How long a visitor is listened to after goodbye. Closing with unread input would reset the connection,
 /// and the number might never arrive.
@@ -40,8 +40,20 @@ const LINGER: Duration = Duration::from_millis(300);
 /// How long to wait when no more connections or threads are to be had.
 const PAUSE: Duration = Duration::from_millis(50);
 
+const HELP: &str = "\
+Usage: counter [OPTION]...
+Tells each visitor a number: 1, 2, 3... Try it with: nc 127.0.0.1 5000
+
+  --host HOST       name or address to listen on (default 127.0.0.1)
+  --port PORT       port to listen on, 0 for any free one (default 5000)
+  --work ROUNDS     how much to do per visitor (default 1000000)
+  --tasks           a task per visitor, no lock (default)
+  --threads-racy    a thread per visitor, no lock: shows the race
+  --threads-locked  a thread per visitor, and a lock
+  --help            print this text and exit
+";
+
 /// The ways to run it.
-#[derive(Clone, Copy, Debug, PartialEq)]
 enum Style {
     /// All on one thread, no lock.
     Tasks,
@@ -50,13 +62,6 @@ enum Style {
     /// A thread per visitor and a lock.
     ThreadsLocked,
 }
-
-/// The options that choose one.
-const STYLES: [(&str, Style, &str); 3] = [
-    ("tasks", Style::Tasks, "a task per visitor, no lock (default)"),
-    ("threads-racy", Style::ThreadsRacy, "a thread per visitor, no lock: shows the race"),
-    ("threads-locked", Style::ThreadsLocked, "a thread per visitor, and a lock"),
-];
 
 /// What the command line asks for.
 struct Options {
@@ -71,14 +76,28 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("counter", &help(), parse, |options| {
-        match options.style {
-            Style::Tasks => greenroom::Runtime::new()?.block_on(serve(&options))?,
-            Style::ThreadsRacy => serve_on_threads(&options, Count::next_racy)?,
-            Style::ThreadsLocked => serve_on_threads(&options, Count::next_locked)?,
-        }
-        Ok(())
+    program::run(HELP, parse, |options| match options.style {
+        Style::Tasks => greenroom::Runtime::new()?.block_on(serve(&options)),
+        Style::ThreadsRacy => serve_on_threads(&options, Count::next_racy),
+        Style::ThreadsLocked => serve_on_threads(&options, Count::next_locked),
     })
+}
+
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
+    let mut options =
+        Options { host: "127.0.0.1".into(), port: 5000, style: Style::Tasks, rounds: 1_000_000 };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("host") => options.host = program::host(parser)?,
+            Arg::Long("port") => options.port = program::port(parser)?,
+            Arg::Long("work") => options.rounds = value(parser, "--work", "a number")?,
+            Arg::Long("tasks") => options.style = Style::Tasks,
+            Arg::Long("threads-racy") => options.style = Style::ThreadsRacy,
+            Arg::Long("threads-locked") => options.style = Style::ThreadsLocked,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(options)
 }
 
 /// What is done for a visitor; says how long it took.
@@ -96,11 +115,11 @@ fn line(number: u64, took: Duration) -> String {
 }
 
 /// On tasks.
-async fn serve(options: &Options) -> io::Result<()> {
-    let listener = TcpListener::bind((options.host.as_str(), options.port))
-        .await
-        .map_err(|error| cannot_listen(options, &error))?;
-    say(format_args!("counter at {}", listener.local_addr()?));
+async fn serve(options: &Options) -> Result<(), Failure> {
+    let address = (options.host.as_str(), options.port);
+    let listener = TcpListener::bind(address).await.map_err(program::with_remedy)?;
+    // A server goes on though nobody reads what it says.
+    let _ = say(format_args!("counter at {}", listener.local_addr()?));
     let (count, rounds) = (Rc::new(Cell::new(0)), options.rounds);
     let handler = |connection: Connection| {
         let count = count.clone();
@@ -112,7 +131,7 @@ async fn serve(options: &Options) -> io::Result<()> {
     };
     let interrupted = async { drop(greenroom::ctrl_c().await) };
     let report = Server::new(listener).run(interrupted, handler).await?;
-    say(report);
+    let _ = say(report);
     Ok(())
 }
 
@@ -163,11 +182,12 @@ impl Count {
 }
 
 /// On threads: no loop, only the operating system.
-fn serve_on_threads(options: &Options, next: fn(&Count, u64) -> (u64, Duration)) -> io::Result<()> {
+fn serve_on_threads(options: &Options, next: fn(&Count, u64) -> (u64, Duration)) -> Result<(), Failure> {
+    let (host, port) = (options.host.as_str(), options.port);
     // std sets SO_REUSEADDR, and not SO_REUSEPORT, with which a second server could steal visitors.
-    let listener = std::net::TcpListener::bind((options.host.as_str(), options.port))
-        .map_err(|error| cannot_listen(options, &error))?;
-    say(format_args!("counter at {}", listener.local_addr()?));
+    let listener = std::net::TcpListener::bind((host, port))
+        .map_err(|error| format!("cannot listen at {host}:{port}: {}", program::with_remedy(error)))?;
+    let _ = say(format_args!("counter at {}", listener.local_addr()?));
     let (count, rounds) = (Arc::new(Count::default()), options.rounds);
     for stream in listener.incoming() {
         let count = count.clone();
@@ -198,56 +218,4 @@ fn answer_from_thread(mut stream: &std::net::TcpStream, number: u64, took: Durat
         while Instant::now() < deadline && stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
     }
     Ok(())
-}
-
-fn cannot_listen(options: &Options, error: &io::Error) -> io::Error {
-    let (host, port) = (&options.host, options.port);
-    let message =
-        format!("cannot listen at {host:?}, port {port}: {error}; choose others with --host and --port");
-    io::Error::new(error.kind(), message)
-}
-
-/// Prints a line, if there is still somebody who reads: visitors come all the same.
-fn say(line: impl fmt::Display) {
-    let _ = program::say(line);
-}
-
-fn complain(problem: impl fmt::Display) {
-    program::complain("counter", problem);
-}
-
-fn help() -> String {
-    let mut text = "\
-Usage: counter [OPTION]...
-Tells each visitor a number: 1, 2, 3... Try it with: nc 127.0.0.1 5000
-
-  --host HOST       name or address to listen on (default 127.0.0.1)
-  --port PORT       port to listen on, 0 for any free one (default 5000)
-  --work ROUNDS     how much to do per visitor (default 1000000)
-"
-    .to_string();
-    for (name, _, what) in STYLES {
-        text += &format!("  --{name:<14}  {what}\n");
-    }
-    text + "  --help            print this text and exit\n"
-}
-
-/// The options; `None` is a request for help.
-fn parse(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
-    let mut options =
-        Options { host: "127.0.0.1".into(), port: 5000, style: Style::Tasks, rounds: 1_000_000 };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("help") | Short('h') => return Ok(None),
-            Long("host") => options.host = program::value(parser, "--host", "a host name or an address")?,
-            Long("port") => options.port = program::value(parser, "--port", "a number from 0 to 65535")?,
-            Long("work") => options.rounds = program::value(parser, "--work", "a number")?,
-            Long(name) => match STYLES.iter().find(|(style, ..)| *style == name) {
-                Some(&(_, style, _)) => options.style = style,
-                None => return Err(argument.unexpected()),
-            },
-            argument => return Err(argument.unexpected()),
-        }
-    }
-    Ok(Some(options))
 }

@@ -23,13 +23,13 @@ use std::time::Duration;
 use greenroom::sync::Mutex;
 use greenroom::{BlockOnError, Primitive, Runtime, Stalled, TaskId, sleep, spawn_named};
 use lexopt::{Arg, Parser};
-use program::{Failure, say, value};
+use program::{Failure, number, say, value};
 
 const HELP: &str = "\
 Usage: dining_philosophers [OPTION]...
 Philosophers share forks, and all get to eat.
 
-  --philosophers N   how many there are, at least 2 (default 5)
+  --philosophers N   how many there are, from 2 to 1000 (default 5)
   --meals N          how often each eats (default 3)
   --deadlock         the naive way: all take the fork to the left first, and wait for ever
   --virtual          let time jump instead of passing
@@ -57,19 +57,15 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("dining_philosophers", HELP, parse, dine)
+    program::run(HELP, parse, dine)
 }
 
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let mut options = Options { philosophers: 5, meals: 3, is_naive: false, is_virtual: false };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Long("philosophers") => {
-                options.philosophers = value(parser, "--philosophers", "a number from 2")?;
-                if options.philosophers < 2 {
-                    return Err("--philosophers takes a number from 2".into());
-                }
+                options.philosophers = number(parser, "--philosophers", 2..=1000)?;
             }
             Arg::Long("meals") => options.meals = value(parser, "--meals", "a number")?,
             Arg::Long("deadlock") => options.is_naive = true,
@@ -77,7 +73,7 @@ fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 fn name(philosopher: usize) -> String {

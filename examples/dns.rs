@@ -4,15 +4,16 @@
 //! cargo run --release --example dns         then, elsewhere:  dig -p 5300 @127.0.0.1 facebook.com
 //! ```
 //!
-//! The names of its table get their address, every other name gets 127.0.0.1; `--hosts FILE` adds names
-//! (the form of hosts(5)). It answers questions for IPv4 addresses; to other questions it says that there
-//! is nothing, and to nonsense that it is nonsense. `RUST_LOG=debug` shows each question. Ctrl-C ends it.
+//! You see the address that its table has for the name, and 127.0.0.1 for any other name; `--hosts FILE` adds
+//! names (the form of hosts(5)). To questions for anything but IPv4 addresses it says that there is nothing,
+//! and to nonsense that it is nonsense. `RUST_LOG=debug` shows each question. Ctrl-C ends it.
+//!
+//! Nobody connects, so there is nobody to have a task: the datagrams of all clients come to the same object.
 
 #[path = "program/mod.rs"]
 mod program;
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use domain::base::{Message, MessageBuilder, Question, Ttl};
 use domain::rdata::A;
 use greenroom::net::{DatagramProtocol, DatagramTransport, bind_protocol};
 use lexopt::{Arg, Parser};
-use program::{Failure, say, value};
+use program::{Failure, say};
 
 /// How long others may remember an answer.
 const TTL: Ttl = Ttl::from_secs(60);
@@ -33,20 +34,43 @@ const EVERYBODY_ELSE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 const HELP: &str = "\
 Usage: dns [OPTION]...
-Answers DNS questions for IPv4 addresses from a table; a name that is not in it is at 127.0.0.1.
+Answers DNS questions (over UDP) for IPv4 addresses from a table; all other names are at 127.0.0.1.
 Try it with: dig -p 5300 @127.0.0.1 facebook.com
 
-  --host HOST   name or address to listen on (default 127.0.0.1)
-  --port PORT   UDP port to listen on, 0 for any free one (default 5300)
-  --hosts FILE  add the names of this file: on each line an address and its names, as in /etc/hosts
-  --help        print this text and exit
+  --host HOST     name or address to listen on (default 127.0.0.1)
+  --port PORT     port to listen on, 0 for any free one (default 5300)
+  --hosts FILE    add the names of this file: on each line an address and its names, as in /etc/hosts
+  --help          print this text and exit
 
 RUST_LOG=debug logs each question.
 ";
 
+/// What the command line asks for.
+struct Options {
+    /// Name or address to listen on.
+    host: String,
+    /// Port to listen on; 0 lets the system choose one.
+    port: u16,
+    /// A file with more names.
+    hosts: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     env_logger::init();
-    program::run("dns", HELP, parse, serve)
+    program::run(HELP, parse, serve)
+}
+
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options { host: "127.0.0.1".to_string(), port: 5300, hosts: None };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("host") => options.host = program::host(parser)?,
+            Arg::Long("port") => options.port = program::port(parser)?,
+            Arg::Long("hosts") => options.hosts = Some(parser.value()?.into()),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(options)
 }
 
 /// The server, from its first line to its last.
@@ -59,12 +83,7 @@ fn serve(options: Options) -> Result<(), Failure> {
     greenroom::Runtime::new()?.block_on(async {
         let address = (options.host.as_str(), options.port);
         let server = NameServer { table, transport: None, answers: 0 };
-        let (transport, served) =
-            bind_protocol(address, server).await.map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => format!("{error}; choose another port with --port"),
-                io::ErrorKind::PermissionDenied => format!("{error}; choose a --port above 1023"),
-                _ => format!("{error}; --host and --port say where to listen"),
-            })?;
+        let (transport, served) = bind_protocol(address, server).await.map_err(program::with_remedy)?;
         // A server goes on though nobody reads what it says.
         let _ = say(format_args!("dns at {} knows {names} names", transport.socket().local_addr()?));
         greenroom::ctrl_c().await?;
@@ -172,28 +191,4 @@ impl Table {
         log::debug!("{name} {}: {address:?}", question.qtype());
         address
     }
-}
-
-/// What the command line asks for.
-struct Options {
-    /// Name or address to listen on.
-    host: String,
-    /// Port to listen on; 0 lets the system choose one.
-    port: u16,
-    /// A file with more names.
-    hosts: Option<PathBuf>,
-}
-
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { host: "127.0.0.1".to_string(), port: 5300, hosts: None };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("host") => options.host = value(parser, "--host", "a host name or an address")?,
-            Arg::Long("port") => options.port = value(parser, "--port", "a number from 0 to 65535")?,
-            Arg::Long("hosts") => options.hosts = Some(parser.value()?.into()),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Some(options))
 }

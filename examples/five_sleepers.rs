@@ -5,33 +5,35 @@
 //! cargo run --release --example five_sleepers -- --seed 7 --virtual
 //! ```
 //!
-//! Each task says for how many seconds it sleeps, and when it awakens; the main task sleeps for two
-//! seconds among them, and then waits for all. With `--virtual` the time jumps, so that it is over in
-//! milliseconds, and with `--seed` it is the same each time.
+//! You see for how many seconds each task sleeps, and when it awakens; the main task sleeps for two seconds
+//! among them, and then waits for all. With `--seed` it is the same each time, and with `--virtual` it is over
+//! in milliseconds.
+//!
+//! A task that sleeps costs a timer and no thread. The virtual clock jumps to the next timer when nobody has
+//! anything to do.
 
 #[path = "program/mod.rs"]
 mod program;
 
-use std::cell::RefCell;
 use std::process::ExitCode;
-use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use greenroom::{Rng, Runtime, join_all, sleep, spawn};
+use greenroom::{Runtime, join_all, sleep, spawn};
 use lexopt::{Arg, Parser};
-use program::{Failure, say, value};
+use program::chance::{self, Chance};
+use program::{Failure, say};
 
 const HELP: &str = "\
 Usage: five_sleepers [OPTION]...
 Five tasks sleep for up to five seconds each, all at once.
 
-  --seed SEED     what decides how long they sleep (default: the time)
+  --seed SEED     what decides the chance (default: the time)
   --virtual       let time jump instead of passing
   --help          print this text and exit
 ";
 
-/// The longest sleep, in seconds.
-const LONGEST: f64 = 5.0;
+/// All sleeps are shorter, in milliseconds.
+const LONGEST: usize = 5000;
 
 /// What the command line asks for.
 struct Options {
@@ -42,28 +44,26 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("five_sleepers", HELP, parse, |options| {
+    program::run(HELP, parse, |options| {
         let runtime = Runtime::builder().virtual_clock(options.is_virtual).build()?;
-        runtime.block_on(five_sleepers(Rc::new(RefCell::new(Rng::new(options.seed)))))?;
+        runtime.block_on(five_sleepers(Chance::new(options.seed)))?;
         Ok(say("Done five tasks")?)
     })
 }
 
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let mut options = Options { seed: now.as_nanos() as u64, is_virtual: false };
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options { seed: chance::any_seed(), is_virtual: false };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("seed") => options.seed = value(parser, "--seed", "a number")?,
+            Arg::Long("seed") => options.seed = chance::seed(parser)?,
             Arg::Long("virtual") => options.is_virtual = true,
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
-async fn five_sleepers(chance: Rc<RefCell<Rng>>) -> Result<(), Failure> {
+async fn five_sleepers(chance: Chance) -> Result<(), Failure> {
     say("creating five tasks")?;
     let tasks: Vec<_> = (0..5).map(|number| spawn(random_sleep(number, chance.clone()))).collect();
     say("Sleeping after starting five tasks")?;
@@ -75,12 +75,10 @@ async fn five_sleepers(chance: Rc<RefCell<Rng>>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn random_sleep(number: u32, chance: Rc<RefCell<Rng>>) -> Result<(), Failure> {
-    // As many bits as a number between 0 and 1 has room for.
-    let share = (chance.borrow_mut().next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-    let delay = share * LONGEST;
-    say(format_args!("{number} sleeps for {delay}"))?;
-    sleep(Duration::from_secs_f64(delay)).await;
+async fn random_sleep(number: u32, chance: Chance) -> Result<(), Failure> {
+    let delay = Duration::from_millis(chance.below(LONGEST) as u64);
+    say(format_args!("{number} sleeps for {:.3}", delay.as_secs_f64()))?;
+    sleep(delay).await;
     say(format_args!("{number} awakens"))?;
     Ok(())
 }

@@ -17,9 +17,10 @@
 //! from there. Here the line is one task's business and the squares are another's, which gives way after each
 //! thousand. Whoever comes first, the line or Ctrl-C, the other wait is simply dropped.
 
+#[path = "program/mod.rs"]
+mod program;
+
 use std::cell::Cell;
-use std::ffi::OsString;
-use std::io::{self, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -28,14 +29,14 @@ use futures::future::{Either, select};
 use greenroom::io::{LineReader, stdin};
 use greenroom::signal::{INTERRUPT, Signal};
 use greenroom::{Runtime, spawn, yield_now};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
+use program::{Failure, complain, say};
 
-/// The help text.
 const HELP: &str = "\
 Usage: input_reader [OPTION]...
 Computes squares until a line comes on standard input, then prints how far it came.
 
-  --help    print this text and exit
+  --help          print this text and exit
 ";
 
 /// How many squares are computed between two looks at the world.
@@ -48,31 +49,19 @@ const LONGEST_LINE: usize = 1 << 20;
 const INTERRUPTED: u8 = 128 + INTERRUPT as u8;
 
 fn main() -> ExitCode {
-    match parse(std::env::args_os().skip(1)) {
-        Ok(true) => {}
-        Ok(false) => {
-            say(HELP.as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(2);
-        }
-    }
-    match Runtime::new().and_then(|runtime| runtime.block_on(read_and_compute())) {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::FAILURE
-        }
-    }
+    program::run(HELP, parse, |()| Runtime::new()?.block_on(read_and_compute()))
+}
+
+/// There is nothing to choose.
+fn parse(parser: &mut Parser) -> Result<(), lexopt::Error> {
+    parser.next()?.map_or(Ok(()), |argument| Err(argument.unexpected()))
 }
 
 /// Both at once, until the line is there.
-async fn read_and_compute() -> io::Result<ExitCode> {
+async fn read_and_compute() -> Result<ExitCode, Failure> {
     // Heard from now on: Ctrl-C may come as soon as somebody sees the question.
     let mut interrupt = Signal::new(INTERRUPT)?;
-    say(b"Enter some text and press enter: \n");
+    say("Enter some text and press enter: ")?;
     let count = Rc::new(Cell::new(1));
     // It goes on until the program ends.
     spawn(squares(count.clone())).detach();
@@ -85,12 +74,9 @@ async fn read_and_compute() -> io::Result<ExitCode> {
         }
     };
     let count = count.get();
-    say(format!("calculated squares up to {count} * {count} = {}\n", square(count)).as_bytes());
-    let Some(line) = line else {
-        complain("the input ended before a line came");
-        return Ok(ExitCode::FAILURE);
-    };
-    say(&[b"while you typed ", &line[..], b"\n"].concat());
+    say(format_args!("calculated squares up to {count} * {count} = {}", square(count)))?;
+    let line = line.ok_or("the input ended before a line came")?;
+    say(format_args!("while you typed {}", String::from_utf8_lossy(&line)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,22 +95,4 @@ async fn squares(count: Rc<Cell<u64>>) {
 /// Too large for 64 bits after some seconds of reading.
 fn square(number: u64) -> u128 {
     u128::from(number) * u128::from(number)
-}
-
-/// Whether to run; false is to help.
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<bool, String> {
-    match Parser::from_args(arguments).next().map_err(|error| error.to_string())? {
-        None => Ok(true),
-        Some(Arg::Long("help") | Arg::Short('h')) => Ok(false),
-        Some(other) => Err(format!("{}; see --help", other.unexpected())),
-    }
-}
-
-/// Prints. That nobody reads it is no reason to panic.
-fn say(text: &[u8]) {
-    let _ = io::stdout().write_all(text).and_then(|()| io::stdout().flush());
-}
-
-fn complain(problem: &str) {
-    let _ = writeln!(io::stderr(), "input_reader: {problem}");
 }

@@ -7,75 +7,56 @@
 //!
 //! You see `the factors of 84 are [2, 2, 3, 7]` and so on, in the order in which you gave the numbers; without
 //! numbers, those of 20 that chance picks.
+//!
+//! `Pool::map` shares the numbers out among as many threads as there are processors, and gives the results in the
+//! order of the numbers, whoever is ready first.
 
-use std::ffi::OsString;
-use std::io::{self, ErrorKind, Write};
+#[path = "program/mod.rs"]
+mod program;
+
 use std::process::ExitCode;
 use std::thread::available_parallelism;
-use std::time::SystemTime;
 
+use greenroom::Runtime;
 use greenroom::blocking::Pool;
-use greenroom::{Rng, Runtime};
 use lexopt::{Arg, Parser, ValueExt};
+use program::chance::{self, Chance};
+use program::{Failure, say};
 
 const HELP: &str = "\
 Usage: prime_factor [OPTION]... [NUMBER]...
 Prints the prime factors of each number; without any, of 20 between 10000 and 5000000 that chance picks.
 
   --seed SEED     what decides the chance (default: the time)
-  --help          print this and exit
+  --help          print this text and exit
 ";
 
-/// The numbers that the command line asks for; none if it asks for help.
-fn numbers(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Vec<u64>>, lexopt::Error> {
-    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let (mut seed, mut numbers) = (since_1970.as_nanos() as u64, Vec::new());
-    let mut parser = Parser::from_args(arguments);
+fn main() -> ExitCode {
+    program::run(HELP, parse, |numbers| Runtime::new()?.block_on(print_factors(numbers)))
+}
+
+/// The numbers that the command line asks for.
+fn parse(parser: &mut Parser) -> Result<Vec<u64>, lexopt::Error> {
+    let (mut seed, mut numbers) = (chance::any_seed(), Vec::new());
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("seed") => seed = parser.value()?.parse()?,
+            Arg::Long("seed") => seed = chance::seed(parser)?,
             Arg::Value(number) => numbers.push(number.parse()?),
             other => return Err(other.unexpected()),
         }
     }
     if numbers.is_empty() {
-        let mut rng = Rng::new(seed);
-        numbers.extend((0..20).map(|_| 10_000 + rng.below(4_990_001) as u64));
+        let chance = Chance::new(seed);
+        numbers.extend((0..20).map(|_| 10_000 + chance.below(4_990_001) as u64));
     }
-    Ok(Some(numbers))
+    Ok(numbers)
 }
 
-/// Prints to standard error. Failing to is no reason to panic.
-fn complain(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "prime_factor: {text}");
-}
-
-fn main() -> ExitCode {
-    let result = match numbers(std::env::args_os().skip(1)) {
-        Ok(Some(numbers)) => run(&numbers),
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()),
-        Err(problem) => {
-            complain(format_args!("{problem}; see prime_factor --help"));
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("{error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(numbers: &[u64]) -> io::Result<()> {
+async fn print_factors(numbers: Vec<u64>) -> Result<(), Failure> {
     let pool = Pool::builder(available_parallelism()?.get()).name("factors").build();
-    let results = Runtime::new()?.block_on(pool.map(numbers.to_vec(), prime_factor));
-    for (value, factors) in numbers.iter().zip(results) {
-        writeln!(io::stdout(), "the factors of {value} are {:?}", factors?)?;
+    let results = pool.map(numbers.clone(), prime_factor).await;
+    for (value, factors) in numbers.into_iter().zip(results) {
+        say(format_args!("the factors of {value} are {:?}", factors?))?;
     }
     Ok(())
 }

@@ -10,8 +10,9 @@
 //!
 //! Each worker takes a range of numbers at a time: a job for each number would cost more than the number.
 
-use std::ffi::OsString;
-use std::io::{self, ErrorKind, Write};
+#[path = "program/mod.rs"]
+mod program;
+
 use std::ops::Range;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -19,8 +20,9 @@ use std::time::{Duration, Instant};
 
 use greenroom::Runtime;
 use greenroom::blocking::{JobError, Pool};
-use indicatif::{ProgressBar, ProgressStyle};
-use lexopt::{Arg, Parser, ValueExt};
+use indicatif::ProgressBar;
+use lexopt::{Arg, Parser};
+use program::{Failure, complain, number, say, value};
 
 /// How many numbers make a job.
 const NUMBERS_PER_JOB: u64 = 256;
@@ -31,72 +33,43 @@ Prints the prime numbers below an end, found by a pool of threads, and how much 
 than one thread.
 
   --end END       the end, not included (default 50000)
-  --workers N     how many threads, 1 to 1000 (default: one for each processor)
-  --help          print this and exit
+  --workers N     how many threads, from 1 to 1000 (default: one for each processor)
+  --help          print this text and exit
 ";
 
 /// What the command line asks for.
 struct Options {
+    /// All primes are below it.
     end: u64,
+    /// How many threads look for them.
     workers: u16,
 }
 
-/// The options; none if help was asked for.
-fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, lexopt::Error> {
+fn main() -> ExitCode {
+    program::run(HELP, parse, compare)
+}
+
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let mut options = Options { end: 50_000, workers: available_parallelism().map_or(1, |n| n.get() as u16) };
-    let mut parser = Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("end") => options.end = parser.value()?.parse()?,
-            Arg::Long("workers") => options.workers = parser.value()?.parse_with(workers)?,
+            Arg::Long("end") => options.end = value(parser, "--end", "a number")?,
+            Arg::Long("workers") => options.workers = number(parser, "--workers", 1..=1000)?,
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
-fn workers(text: &str) -> Result<u16, &'static str> {
-    text.parse().ok().filter(|number| (1..=1000).contains(number)).ok_or("a number from 1 to 1000 is wanted")
-}
-
-/// Prints to standard error. Failing to is no reason to panic.
-fn complain(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "primes: {text}");
-}
-
-fn main() -> ExitCode {
-    let result = match options(std::env::args_os().skip(1)) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(Into::into),
-        Err(problem) => {
-            complain(format_args!("{problem}; see primes --help"));
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("{error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
-}
-
-fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+/// Finds the primes with all workers, and again with one.
+fn compare(options: Options) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let (primes, together) = timed(&runtime, options.end, options.workers)?;
     let (again, alone) = timed(&runtime, options.end, 1)?;
     if again != primes {
         return Err("one worker found other primes than all together".into());
     }
-    writeln!(io::stdout(), "{primes:?}")?;
+    say(format_args!("{primes:?}"))?;
     complain(format_args!(
         "{} primes below {}: {together:.3?} with {} workers, {alone:.3?} with one, {:.2} times as fast",
         primes.len(),
@@ -109,9 +82,8 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
 
 /// The primes below `end`, and how long it took to find them.
 fn timed(runtime: &Runtime, end: u64, workers: u16) -> Result<(Vec<u64>, Duration), JobError> {
-    // Nothing is drawn where standard error is no terminal.
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%").expect("the template is right");
-    let bar = ProgressBar::new(end).with_style(style).with_message(format!("{workers} at work"));
+    let bar =
+        program::progress_bar(end, "{msg} {wide_bar} {percent}%").with_message(format!("{workers} at work"));
     let start = Instant::now();
     let primes = runtime.block_on(calc_primes(end, workers, &bar));
     let took = start.elapsed();

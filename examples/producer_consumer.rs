@@ -15,14 +15,15 @@
 #[path = "program/mod.rs"]
 mod program;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use greenroom::sync::{Condition, Mutex, Queue};
-use greenroom::{JoinHandle, Order, Rng, Runtime, sleep, spawn, timeout};
+use greenroom::{JoinHandle, Order, Runtime, spawn, timeout};
 use lexopt::{Arg, Parser};
+use program::chance::{self, Chance};
 use program::{Failure, say, value};
 
 const HELP: &str = "\
@@ -35,7 +36,7 @@ Producers make items, consumers take each exactly once.
   --producers N    how many produce (default 3)
   --consumers N    how many consume (default 4)
   --items N        how many items each producer makes (default 4)
-  --seed SEED      what decides how long each step takes (default: the time)
+  --seed SEED      what decides the chance (default: the time)
   --virtual        let time jump instead of passing
   --help           print this text and exit
 ";
@@ -61,11 +62,11 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("producer_consumer", HELP, parse, |options| {
+    program::run(HELP, parse, |options| {
         let order = Order::Shuffled(options.seed);
         let runtime = Runtime::builder().virtual_clock(options.is_virtual).order(order).build()?;
         runtime.block_on(async {
-            let chance = Rc::new(RefCell::new(Rng::new(options.seed)));
+            let chance = Chance::new(options.seed);
             let consumed = match options.with_queue {
                 true => run(&options, Shelf::new(chance, Row { queue: Queue::unbounded() })).await?,
                 false => run(&options, Shelf::new(chance, Heap::default())).await?,
@@ -76,23 +77,21 @@ fn main() -> ExitCode {
     })
 }
 
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let mut options = Options {
         with_queue: false,
         producers: 3,
         consumers: 4,
         items: 4,
-        seed: now.as_nanos() as u64,
+        seed: chance::any_seed(),
         is_virtual: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Long("producers") => options.producers = value(parser, "--producers", "a number")?,
             Arg::Long("consumers") => options.consumers = value(parser, "--consumers", "a number")?,
             Arg::Long("items") => options.items = value(parser, "--items", "a number")?,
-            Arg::Long("seed") => options.seed = value(parser, "--seed", "a number")?,
+            Arg::Long("seed") => options.seed = chance::seed(parser)?,
             Arg::Long("virtual") => options.is_virtual = true,
             Arg::Value(kind) if kind == "condition" => options.with_queue = false,
             Arg::Value(kind) if kind == "queue" => options.with_queue = true,
@@ -102,7 +101,7 @@ fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     if options.consumers == 0 && options.producers > 0 {
         return Err("without a consumer nothing would be consumed; see --consumers".into());
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 /// Where items are put and taken.
@@ -164,20 +163,14 @@ struct Shelf<S> {
     /// The items.
     store: S,
     /// What decides how long things take.
-    chance: Rc<RefCell<Rng>>,
+    chance: Chance,
     /// How many items were consumed.
     consumed: Cell<usize>,
 }
 
 impl<S: Store> Shelf<S> {
-    fn new(chance: Rc<RefCell<Rng>>, store: S) -> Rc<Shelf<S>> {
+    fn new(chance: Chance, store: S) -> Rc<Shelf<S>> {
         Rc::new(Shelf { store, chance, consumed: Cell::new(0) })
-    }
-
-    /// Takes between `unit` and twice as long.
-    async fn work(&self, unit: Duration) {
-        let part = self.chance.borrow_mut().below(1000) as u32;
-        sleep(unit + unit * part / 1000).await;
     }
 
     async fn produce(self: Rc<Self>, id: usize, count: usize) -> Result<(), Failure> {
@@ -185,7 +178,7 @@ impl<S: Store> Shelf<S> {
         for number in 0..count {
             say(format_args!("Producer {id} produced item {id}/{number}..."))?;
             self.store.put(format!("{id}/{number}")).await;
-            self.work(Duration::from_millis(100)).await;
+            self.chance.work(Duration::from_millis(100)).await;
         }
         Ok(())
     }
@@ -194,7 +187,7 @@ impl<S: Store> Shelf<S> {
         say(format_args!("Consumer {id} started..."))?;
         while let Some(item) = self.store.take().await {
             say(format_args!("Consumer {id} starting processing of item {item}..."))?;
-            self.work(Duration::from_millis(200)).await;
+            self.chance.work(Duration::from_millis(200)).await;
             self.consumed.set(self.consumed.get() + 1);
             say(format_args!("Consumer {id} done processing item {item}..."))?;
         }

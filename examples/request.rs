@@ -5,9 +5,10 @@
 //! cargo run --release --example request -- --n 3 --bad
 //! ```
 //!
-//! Each request is spawned, and then `get` waits for its result: the line that the server sends, or the
-//! error. What fails is reported on standard error, and the others go on. With `--bad` one request more
-//! goes to port 1, where as a rule nobody listens. The exit code is 1 if a request failed.
+//! You see the line that each of them got, or why it got none: with `--bad` one request more goes to port 1,
+//! where as a rule nobody listens. The exit code is 1 if a request failed.
+//!
+//! Each request is a task, and `get` waits for its result, or its error. One that fails stops none of the others.
 
 #[path = "program/mod.rs"]
 mod program;
@@ -16,6 +17,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use greenroom::io::StreamReader;
 use greenroom::net::TcpStream;
 use greenroom::{JoinHandle, Runtime, spawn, timeout};
 use lexopt::{Arg, Parser};
@@ -51,22 +53,21 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("request", HELP, parse, |options| Runtime::new()?.block_on(request_all(options)))
+    program::run(HELP, parse, |options| Runtime::new()?.block_on(request_all(options)))
 }
 
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let mut options = Options { host: "127.0.0.1".into(), port: 5000, count: 3, bad: false };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("host") => options.host = value(parser, "--host", "a host name or an address")?,
-            Arg::Long("port") => options.port = value(parser, "--port", "a number from 0 to 65535")?,
+            Arg::Long("host") => options.host = program::host(parser)?,
+            Arg::Long("port") => options.port = program::port(parser)?,
             Arg::Long("n") => options.count = value(parser, "--n", "a number")?,
             Arg::Long("bad") => options.bad = true,
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 /// Makes all requests at once; their results are then asked for one by one.
@@ -78,7 +79,7 @@ async fn request_all(options: Options) -> Result<(), Failure> {
         match get(request).await {
             Ok(answer) => say(answer)?,
             Err(error) => {
-                complain("request", error);
+                complain(error);
                 failed += 1;
             }
         }
@@ -94,22 +95,15 @@ async fn get(request: JoinHandle<io::Result<String>>) -> Result<String, Failure>
     Ok(request.await??)
 }
 
-/// One request: whatever the server sends until it closes, or as much of it as an answer may have.
+/// One request: whatever the server sends until it closes.
 async fn request(host: String, port: u16) -> io::Result<String> {
     let asked = async {
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        let (mut answer, mut len) = ([0; MAX_ANSWER], 0);
-        while len < MAX_ANSWER {
-            match stream.read(&mut answer[len..]).await? {
-                0 => break,
-                count => len += count,
-            }
-        }
-        Ok(String::from_utf8_lossy(&answer[..len]).trim_end().to_string())
+        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(program::with_remedy)?;
+        let answer = StreamReader::new(&stream).read_to_end(MAX_ANSWER).await?;
+        Ok(String::from_utf8_lossy(&answer).trim_end().to_string())
     };
     let result = timeout(PATIENCE, asked).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
     result.map_err(|error: io::Error| {
-        let remedy = "is the server running there? see --host and --port";
-        io::Error::new(error.kind(), format!("request to {host} port {port}: {error} ({remedy})"))
+        io::Error::new(error.kind(), format!("request to {host} port {port}: {error}"))
     })
 }

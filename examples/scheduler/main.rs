@@ -20,51 +20,44 @@
 //!
 //! One more was planned and cancelled. `sched.rs` is the scheduler, some forty lines on top of `call_at`.
 
+#[path = "../program/mod.rs"]
+mod program;
 mod sched;
 
-use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use greenroom::{Runtime, now};
 use lexopt::{Arg, Parser};
-
+use program::say;
 use sched::Scheduler;
 
-/// The help text.
 const HELP: &str = "\
 Usage: scheduler [OPTION]...
 Plans some events and runs them in the order of time, priority and planning.
 
-  --virtual    let time jump from one event to the next
-  --help       print this text and exit
+  --virtual       let time jump instead of passing
+  --help          print this text and exit
 ";
 
 fn main() -> ExitCode {
-    let virtual_clock = match parse(std::env::args_os().skip(1)) {
-        Ok(Some(virtual_clock)) => virtual_clock,
-        Ok(None) => {
-            say(HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(problem) => {
-            let _ = writeln!(io::stderr(), "scheduler: {problem}; see --help");
-            return ExitCode::from(2);
-        }
-    };
-    let run = || -> Result<(), Box<dyn std::error::Error>> {
-        let runtime = Runtime::builder().virtual_clock(virtual_clock).build()?;
+    program::run(HELP, parse, |is_virtual| {
+        let runtime = Runtime::builder().virtual_clock(is_virtual).build()?;
         runtime.enter(plan);
         Ok(runtime.run()?)
-    };
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "scheduler: {error}");
-            ExitCode::FAILURE
+    })
+}
+
+/// Whether time jumps.
+fn parse(parser: &mut Parser) -> Result<bool, lexopt::Error> {
+    let mut is_virtual = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("virtual") => is_virtual = true,
+            other => return Err(other.unexpected()),
         }
     }
+    Ok(is_virtual)
 }
 
 /// Plans the events; they run when the loop does.
@@ -85,31 +78,13 @@ fn plan() {
     });
     scheduler.enterabs(at(2), 9, tell("the earliest comes first, though it was planned last"));
     assert!(scheduler.cancel(cancelled), "it is still planned");
-    say(&format!("{} events are planned\n", scheduler.queue().len()));
+    let _ = say(format_args!("{} events are planned", scheduler.queue().len()));
     scheduler.run();
 }
 
 /// Prints when it is, in tenths of a second since `start`, and `what`.
 fn tell_at(start: Instant, what: &str) {
     let tenths = now().saturating_duration_since(start).as_millis() / 100;
-    say(&format!("{}.{} s  {what}\n", tenths / 10, tenths % 10));
-}
-
-/// Whether the clock shall be virtual; `None` is a request for help.
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<bool>, String> {
-    let mut virtual_clock = false;
-    let mut parser = Parser::from_args(arguments);
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long("virtual") => virtual_clock = true,
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    Ok(Some(virtual_clock))
-}
-
-/// Prints. That nobody reads it is no reason to panic.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    // An event has nobody to report to that nobody reads.
+    let _ = say(format_args!("{}.{} s  {what}", tenths / 10, tenths % 10));
 }

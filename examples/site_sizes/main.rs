@@ -6,23 +6,27 @@
 //!
 //! You see a line for each, as Python prints a pair: `('http://example.com', 1256)`. A site that fails stops none of
 //! the others; it is named at the end with the reason, and the exit code is 1 then. On a terminal you see meanwhile
-//! how many are done. HTTP only, no TLS. `page.rs` is the part that speaks HTTP.
+//! how many are done.
+//!
+//! Ten futures of one task take URL after URL from a list that they share. They run in turns, not at the same
+//! time, so nothing needs a lock and no lines mix. `page.rs` is the part that speaks HTTP (only that: no TLS).
 
 mod page;
 #[path = "../program/mod.rs"]
 mod program;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
+use greenroom::{Runtime, timeout, try_join_all};
+use indicatif::ProgressBar;
 use lexopt::{Arg, Parser};
+use program::{Failure, complain, say, value};
 
-/// The help text.
 const HELP: &str = "\
 Usage: site_sizes [OPTION]... URL...
 Prints how many bytes each page has, in the order in which they are done. URLs begin with http://
@@ -45,111 +49,16 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("site_sizes", HELP, parse, |options| {
-        let total = options.urls.len();
-        let failures = greenroom::Runtime::new()?.block_on(fetch_all(options));
-        for (url, reason) in &failures {
-            program::complain("site_sizes", format_args!("{url}: {reason}"));
-        }
-        match failures.len() {
-            0 => Ok(()),
-            failed => Err(format!("{failed} of {total} pages failed").into()),
-        }
-    })
+    program::run(HELP, parse, |options| Runtime::new()?.block_on(fetch_all(options)))
 }
 
-/// Fetches the pages and prints their sizes; gives those that failed, with the reasons.
-async fn fetch_all(options: Options) -> Vec<(String, io::Error)> {
-    let at_once = options.at_once.get().min(options.urls.len());
-    let round = Rc::new(Round {
-        total: options.urls.len(),
-        timeout: options.timeout,
-        urls: RefCell::new(options.urls),
-        done: Cell::new(0),
-        failures: RefCell::default(),
-    });
-    round.show_progress();
-    let fetchers: Vec<_> = (0..at_once).map(|_| greenroom::spawn(round.clone().fetch())).collect();
-    for fetcher in fetchers {
-        fetcher.await.expect("a fetcher does not panic");
-    }
-    round.clear_progress();
-    round.failures.take()
-}
-
-/// What the fetchers share; all of them run on one thread, so no lines mix.
-struct Round {
-    /// How many pages there are.
-    total: usize,
-    /// How long one may take.
-    timeout: Duration,
-    /// Those that nobody has taken yet.
-    urls: RefCell<VecDeque<String>>,
-    /// How many are done.
-    done: Cell<usize>,
-    /// Those that failed, and why.
-    failures: RefCell<Vec<(String, io::Error)>>,
-}
-
-impl Round {
-    /// Fetches one page after the other until none is left.
-    async fn fetch(self: Rc<Self>) {
-        loop {
-            let Some(url) = self.urls.borrow_mut().pop_front() else { return };
-            let size = greenroom::timeout(self.timeout, page::size(&url)).await;
-            self.done.set(self.done.get() + 1);
-            self.clear_progress();
-            match size.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-                Ok(size) => self.print(&url, size),
-                Err(error) => self.failures.borrow_mut().push((url, error)),
-            }
-            self.show_progress();
-        }
-    }
-
-    /// Prints one result.
-    fn print(&self, url: &str, size: u64) {
-        if program::say(format_args!("({}, {size})", quoted(url))).is_err() {
-            // Whoever reads our output has seen enough, as `head` does.
-            self.urls.borrow_mut().clear();
-        }
-    }
-
-    /// Says on a terminal how many are done.
-    fn show_progress(&self) {
-        if io::stderr().is_terminal() {
-            let _ = write!(io::stderr(), "{} of {} pages", self.done.get(), self.total);
-        }
-    }
-
-    /// Makes room on the terminal for another line.
-    fn clear_progress(&self) {
-        if io::stderr().is_terminal() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-/// Text as Python shows it; in a URL there is nothing to escape but a quotation mark.
-fn quoted(url: &str) -> String {
-    if url.contains('\'') { format!("\"{url}\"") } else { format!("'{url}'") }
-}
-
-/// Reads the options; none if help is asked for.
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let at_once = NonZeroUsize::new(10).expect("not zero");
     let mut options = Options { urls: VecDeque::new(), at_once, timeout: Duration::from_secs(30) };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") => return Ok(None),
-            Arg::Long("at-once") => {
-                options.at_once = program::value(parser, "--at-once", "a number above 0")?;
-            }
-            Arg::Long("timeout") => {
-                let seconds: f64 = program::value(parser, "--timeout", "a number of seconds")?;
-                let timeout = Duration::try_from_secs_f64(seconds);
-                options.timeout = timeout.map_err(|error| format!("--timeout {seconds}: {error}"))?;
-            }
+            Arg::Long("at-once") => options.at_once = value(parser, "--at-once", "a number above 0")?,
+            Arg::Long("timeout") => options.timeout = program::seconds(parser, "--timeout")?,
             Arg::Value(url) => {
                 options.urls.push_back(url.into_string().map_err(|url| format!("{url:?} is no URL"))?);
             }
@@ -159,5 +68,59 @@ fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     if options.urls.is_empty() {
         return Err("no URL is given, for example http://example.com".into());
     }
-    Ok(Some(options))
+    Ok(options)
+}
+
+/// Fetches the pages and prints their sizes, and at the end those that failed, with the reasons.
+async fn fetch_all(options: Options) -> Result<(), Failure> {
+    let total = options.urls.len();
+    let round = Round {
+        timeout: options.timeout,
+        urls: RefCell::new(options.urls),
+        progress: program::progress_bar(total as u64, "{pos} of {len} pages"),
+        failures: RefCell::default(),
+    };
+    let at_once = options.at_once.get().min(total);
+    try_join_all((0..at_once).map(|_| round.fetch())).await?;
+    round.progress.finish_and_clear();
+    let failures = round.failures.take();
+    for (url, reason) in &failures {
+        complain(format_args!("{url}: {reason}"));
+    }
+    match failures.len() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {total} pages failed").into()),
+    }
+}
+
+/// What the fetchers share.
+struct Round {
+    /// How long one page may take.
+    timeout: Duration,
+    /// Those that nobody has taken yet.
+    urls: RefCell<VecDeque<String>>,
+    /// How many are done.
+    progress: ProgressBar,
+    /// Those that failed, and why.
+    failures: RefCell<Vec<(String, io::Error)>>,
+}
+
+impl Round {
+    /// Fetches one page after the other until none is left.
+    async fn fetch(&self) -> io::Result<()> {
+        loop {
+            let Some(url) = self.urls.borrow_mut().pop_front() else { return Ok(()) };
+            let size = timeout(self.timeout, page::size(&url)).await;
+            self.progress.inc(1);
+            match size.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                Ok(size) => self.progress.suspend(|| say(format_args!("({}, {size})", quoted(&url))))?,
+                Err(error) => self.failures.borrow_mut().push((url, error)),
+            }
+        }
+    }
+}
+
+/// Text as Python shows it; in a URL there is nothing to escape but a quotation mark.
+fn quoted(url: &str) -> String {
+    if url.contains('\'') { format!("\"{url}\"") } else { format!("'{url}'") }
 }

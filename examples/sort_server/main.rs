@@ -5,12 +5,12 @@
 //! cargo run --release --example remote_sort
 //! ```
 //!
-//! You see ten thousand numbers come back in order. A request is eight bytes, the length as a big-endian number, and
-//! then so many bytes of JSON. The answer is JSON in the format of Python's `json.dumps`, and then the end of the
-//! connection. A request that makes no sense gets no answer. Ctrl-C lets everyone finish.
+//! You see there ten thousand numbers come back in order. Ctrl-C lets everyone finish.
 //!
 //! The loop only carries bytes: parsing, sorting and printing (`sorted.rs`, `python_json.rs`) are done on other
-//! threads, so a long list delays nobody else.
+//! threads, so a long list delays nobody else. A request is eight bytes, the length as a big-endian number, and
+//! then so many bytes of JSON. The answer is JSON in the format of Python's `json.dumps`, and then the end of the
+//! connection. A request that makes no sense gets no answer.
 
 mod number;
 #[path = "../program/mod.rs"]
@@ -27,8 +27,8 @@ use std::time::Duration;
 use greenroom::io::{IncompleteRead, StreamReader};
 use greenroom::net::{Connection, Server, TcpListener, TcpStream};
 use lexopt::{Arg, Parser};
+use program::{Failure, complain, say, value};
 
-/// The help text.
 const HELP: &str = "\
 Usage: sort_server [OPTION]...
 Sorts lists for others: takes eight bytes of length and a JSON list, sends the sorted list back.
@@ -57,13 +57,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    program::run("sort_server", HELP, parse, |options| {
-        Ok(greenroom::Runtime::new()?.block_on(serve(options))?)
-    })
+    program::run(HELP, parse, |options| greenroom::Runtime::new()?.block_on(serve(options)))
 }
 
-/// Reads the options; none if help is asked for.
-fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let mut options = Options {
         host: "127.0.0.1".to_string(),
         port: 2015,
@@ -73,35 +70,25 @@ fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") => return Ok(None),
-            Arg::Long("host") => {
-                options.host = program::value(parser, "--host", "a host name or an address")?;
-            }
-            Arg::Long("port") => {
-                options.port = program::value(parser, "--port", "a number from 0 to 65535")?;
-            }
-            Arg::Long("max-bytes") => {
-                options.max_bytes = program::value(parser, "--max-bytes", "a number above 0")?;
-            }
+            Arg::Long("host") => options.host = program::host(parser)?,
+            Arg::Long("port") => options.port = program::port(parser)?,
+            Arg::Long("max-bytes") => options.max_bytes = value(parser, "--max-bytes", "a number above 0")?,
             Arg::Long("max-connections") => {
-                options.max_connections = program::value(parser, "--max-connections", "a number above 0")?;
+                options.max_connections = value(parser, "--max-connections", "a number above 0")?;
             }
-            Arg::Long("timeout") => {
-                let seconds: f64 = program::value(parser, "--timeout", "a number of seconds")?;
-                let timeout = Duration::try_from_secs_f64(seconds);
-                options.timeout = timeout.map_err(|error| format!("--timeout {seconds}: {error}"))?;
-            }
+            Arg::Long("timeout") => options.timeout = program::seconds(parser, "--timeout")?,
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 /// The server, until Ctrl-C.
-async fn serve(options: Options) -> io::Result<()> {
-    let listener = TcpListener::bind((options.host.as_str(), options.port)).await.map_err(with_remedy)?;
-    // A standard output that nobody reads is no reason to stop.
-    let _ = program::say(format_args!("sorting at {}", listener.local_addr()?));
+async fn serve(options: Options) -> Result<(), Failure> {
+    let address = (options.host.as_str(), options.port);
+    let listener = TcpListener::bind(address).await.map_err(program::with_remedy)?;
+    // A server goes on though nobody reads what it says.
+    let _ = say(format_args!("sorting at {}", listener.local_addr()?));
     let interrupted = async { drop(greenroom::ctrl_c().await) };
     let options = Rc::new(options);
     let server = Server::new(listener).max_connections(options.max_connections.get());
@@ -111,11 +98,13 @@ async fn serve(options: Options) -> io::Result<()> {
             let answered =
                 greenroom::timeout(options.timeout, answer(&connection.stream, options.max_bytes.get()));
             if let Err(error) = answered.await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-                program::complain(&connection.peer.to_string(), error);
+                complain(format_args!("{}: {error}", connection.peer));
             }
         }
     };
-    server.run(interrupted, handler).await.map(drop)
+    let report = server.run(interrupted, handler).await?;
+    let _ = say(report);
+    Ok(())
 }
 
 /// Reads a request, and answers it.
@@ -140,15 +129,4 @@ async fn answer(stream: &TcpStream, max_bytes: u64) -> io::Result<()> {
 fn came_for_nothing(error: &io::Error) -> bool {
     let incomplete = error.get_ref().and_then(|inside| inside.downcast_ref::<IncompleteRead>());
     incomplete.is_some_and(|incomplete| incomplete.partial.is_empty())
-}
-
-/// An error of listening, with what to do about it.
-fn with_remedy(error: io::Error) -> io::Error {
-    let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another --port (0: any)",
-        io::ErrorKind::PermissionDenied => "choose a --port above 1023",
-        io::ErrorKind::AddrNotAvailable => "choose a --host that is an address of this machine",
-        _ => return error,
-    };
-    io::Error::new(error.kind(), format!("{error}; {remedy}"))
 }

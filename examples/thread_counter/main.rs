@@ -1,11 +1,14 @@
 //! Ten workers count to ten together and print as they go: with queues, with locks, and wrongly.
 //!
 //! ```text
-//! cargo run --example thread_counter -- queues             22 lines, from `Starting up` to `Finishing up`
-//! cargo run --example thread_counter -- racy               the same lines, in this order or another
-//! cargo run --example thread_counter -- racy --fuzz 0      a mess, and each time the same mess
-//! cargo run --example thread_counter -- locks --seeds 1000
+//! cargo run --release --example thread_counter -- queues
+//! cargo run --release --example thread_counter -- racy
+//! cargo run --release --example thread_counter -- racy --fuzz 0
+//! cargo run --release --example thread_counter -- locks --seeds 1000
 //! ```
+//!
+//! You see 22 lines, from `Starting up` to `Finishing up`; with `racy` the same lines, in this order or another;
+//! with `racy --fuzz 0` a mess, and each time the same mess.
 //!
 //! Two resources are shared, the counter and the screen, and the racy program guards neither. It may
 //! look right, or nearly right, again and again: the worst cases are rare, and no test can wait for
@@ -28,8 +31,22 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
 use counting::{Way, expected, tasks, threads};
-use lexopt::Arg::{Long, Short, Value};
-use program::Failure;
+use lexopt::{Arg, Parser};
+use program::{Failure, say, value};
+
+const HELP: &str = "\
+Usage: thread_counter queues|locks|racy [--fuzz SEED | --seeds COUNT]
+Ten workers count to ten together. Prints 22 lines, if nothing goes wrong.
+
+  queues          the counter and the screen each belong to one thread, reached by a queue
+  locks           the counter and the screen each have a lock
+  racy            neither: wrong, though it seldom shows
+  --fuzz SEED     run as tasks that wait at random where it hurts: the same seed, the same run
+  --seeds COUNT   try the seeds 0 to COUNT-1 until the output is wrong, and say which it was
+  --help          print this text and exit
+
+The exit code is 0 if the output was right, 1 if it was not.
+";
 
 /// What the command line asks for.
 struct Options {
@@ -51,7 +68,23 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    program::run("thread_counter", HELP, parse, work)
+    program::run(HELP, parse, work)
+}
+
+fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
+    let (mut way, mut mode) = (None, Mode::Threads);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("fuzz") => mode = Mode::Fuzz(value(parser, "--fuzz", "a number")?),
+            Arg::Long("seeds") => mode = Mode::Seeds(value(parser, "--seeds", "a number")?),
+            Arg::Value(name) if name == "queues" => way = Some(Way::Queues),
+            Arg::Value(name) if name == "locks" => way = Some(Way::Locks),
+            Arg::Value(name) if name == "racy" => way = Some(Way::Racy),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let way = way.ok_or("which program: queues, locks or racy?")?;
+    Ok(Options { way, mode })
 }
 
 /// Runs what was asked for; a wrong output is an error.
@@ -82,7 +115,7 @@ fn work(Options { way, mode }: Options) -> Result<(), Failure> {
                     return Err(format!("seed {seed}: the output is wrong; to see it: --fuzz {seed}").into());
                 }
             }
-            program::say(format_args!("{count} seeds, and always the right output"))?;
+            say(format_args!("{count} seeds, and always the right output"))?;
         }
     }
     Ok(())
@@ -100,36 +133,4 @@ fn fuzzed(way: Way, seed: u64) -> io::Result<String> {
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-const HELP: &str = "\
-Usage: thread_counter queues|locks|racy [--fuzz SEED | --seeds COUNT]
-Ten workers count to ten together. Prints 22 lines, if nothing goes wrong.
-
-  queues         the counter and the screen each belong to one thread, reached by a queue
-  locks          the counter and the screen each have a lock
-  racy           neither: wrong, though it seldom shows
-  --fuzz SEED    run as tasks that wait at random where it hurts: the same seed, the same run
-  --seeds COUNT  try the seeds 0 to COUNT-1 until the output is wrong, and say which it was
-  --help         print this text and exit
-
-The exit code is 0 if the output was right, 1 if it was not.
-";
-
-/// The options; `None` is a request for help.
-fn parse(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
-    let (mut way, mut mode) = (None, Mode::Threads);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("help") | Short('h') => return Ok(None),
-            Long("fuzz") => mode = Mode::Fuzz(program::value(parser, "--fuzz", "a number")?),
-            Long("seeds") => mode = Mode::Seeds(program::value(parser, "--seeds", "a number")?),
-            Value(name) if name == "queues" => way = Some(Way::Queues),
-            Value(name) if name == "locks" => way = Some(Way::Locks),
-            Value(name) if name == "racy" => way = Some(Way::Racy),
-            argument => return Err(argument.unexpected()),
-        }
-    }
-    let way = way.ok_or("which program: queues, locks or racy?")?;
-    Ok(Some(Options { way, mode }))
 }

@@ -7,8 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::example::program;
-use super::{LONG, becomes_true};
+use super::running::{self, LONG, becomes_true, ends_within};
 
 /// A running server, ended when dropped.
 pub struct Caser {
@@ -31,8 +30,9 @@ struct Log {
 
 /// A server's command line, at any free port, without an inherited choice of what is logged.
 pub fn command(example: &str, options: &[&str]) -> Command {
-    let mut command = Command::new(program(example));
-    command.env_remove("RUST_LOG").args(["--port", "0"]).args(options).stdin(Stdio::null());
+    let mut command = running::command(example, &["--port", "0"]);
+    // What a server complains about belongs to what the test prints.
+    command.args(options).stderr(Stdio::inherit());
     command
 }
 
@@ -43,10 +43,7 @@ pub fn run_to_end(example: &str, options: &[&str]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    if !becomes_true(LONG, || child.try_wait().expect("its status").is_some()) {
-        child.kill().expect("it runs");
-        panic!("{example} {options:?} did not end by itself");
-    }
+    ends_within(&mut child, LONG);
     child.wait_with_output().expect("its output")
 }
 
@@ -136,10 +133,7 @@ impl Caser {
 
     /// Sends a signal.
     pub fn signal(&self, number: i32) {
-        // SAFETY: kill(2) only takes numbers. The process was not waited for yet, so its id is
-        // still its own.
-        let result = unsafe { libc::kill(self.pid(), number) };
-        assert_eq!(result, 0, "the process is there");
+        running::signal(self.child.id(), number);
     }
 
     /// Whether the process still runs.
@@ -150,8 +144,7 @@ impl Caser {
     /// How the process ends by itself, which must be within `limit`.
     #[track_caller]
     pub fn ends_within(&mut self, limit: Duration) -> ExitStatus {
-        assert!(becomes_true(limit, || !self.is_running()), "the server is still there after {limit:?}");
-        self.child.wait().expect("its status")
+        ends_within(&mut self.child, limit)
     }
 
     /// Asks the server to end and checks that it does so in good order.

@@ -1,18 +1,12 @@
-//! `input_reader` as the program it is: what it says, and how it ends, on pipes and on a terminal.
-//!
-//! To replay one: `cargo test --test programs_input <name>`.
-
-#[path = "support/examples.rs"]
-mod examples;
-#[path = "support/process/terminal.rs"]
-mod terminal;
+//! `input_reader`: what it says, and how it ends, on pipes and on a terminal.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 
-use examples::{Ended, command, ended, run};
+use crate::running::{Ended, LONG, becomes_true, command, ended, run};
+use crate::terminal;
 
 const PROMPT: &str = "Enter some text and press enter: \n";
 
@@ -58,8 +52,8 @@ fn a_line_ends_it_and_comes_back() {
         ("\n", ""),
         ("caf\u{e9}\n", "caf\u{e9}"),
     ] {
-        let (code, out, complaints) = type_and_end(start(), typed.as_bytes());
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
+        let Ended { code, out, err } = type_and_end(start(), typed.as_bytes());
+        assert_eq!((code, err.as_str()), (Some(0), ""));
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines.len(), 2, "{out}");
         squares(lines[0]);
@@ -77,22 +71,20 @@ fn it_computes_while_it_waits() {
         let (_, fields) = text.rsplit_once(") ").unwrap();
         fields.split(' ').nth(11).unwrap().parse::<u64>().unwrap()
     };
-    while user_ticks() < 3 {
-        std::thread::yield_now();
-    }
-    let (_, out, _) = type_and_end(child, b"so far\n");
+    assert!(becomes_true(LONG, || user_ticks() >= 3), "it computes");
+    let Ended { out, .. } = type_and_end(child, b"so far\n");
     assert!(squares(out.lines().next().unwrap()) > 1000, "{out}");
 }
 
 #[test]
 fn an_input_that_ends_is_said() {
-    let (code, out, complaints) = type_and_end(start(), b"");
+    let Ended { code, out, err } = type_and_end(start(), b"");
     assert_eq!(code, Some(1));
-    assert_eq!(complaints, "input_reader: the input ended before a line came\n");
+    assert_eq!(err, "input_reader: the input ended before a line came\n");
     squares(out.trim_end());
     // The same where there never was an input.
-    let (code, out, complaints) = run("input_reader", &[]);
-    assert_eq!((code, complaints.lines().count()), (Some(1), 1));
+    let Ended { code, out, err } = run("input_reader", &[]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1));
     assert!(out.starts_with(PROMPT) && out.lines().count() == 2, "{out}");
 }
 
@@ -118,41 +110,19 @@ fn start_on_terminal() -> (File, Child) {
 fn on_a_terminal_a_line_can_be_typed_and_control_c_ends_it() {
     let (mut person, child) = start_on_terminal();
     person.write_all(b"by hnd\x7f\x7fand\n").unwrap();
-    let (code, out, complaints) = ended(child);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let Ended { code, out, err } = ended(child);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.ends_with("\nwhile you typed by hand\n"), "{out}");
 
     let (mut person, child) = start_on_terminal();
     person.write_all(b"half a line\x03").unwrap();
-    let (code, out, complaints) = ended(child);
+    let Ended { code, out, err } = ended(child);
     assert_eq!((code, out.as_str()), (Some(130), ""));
-    assert_eq!(complaints, "input_reader: interrupted before a line came\n");
+    assert_eq!(err, "input_reader: interrupted before a line came\n");
 
     let (mut person, child) = start_on_terminal();
     person.write_all(b"\x04").unwrap();
-    let (code, _, complaints) = ended(child);
+    let Ended { code, err, .. } = ended(child);
     assert_eq!(code, Some(1));
-    assert_eq!(complaints, "input_reader: the input ended before a line came\n");
-}
-
-#[test]
-fn help_is_printed_and_what_is_wrong_is_said() {
-    let (code, out, complaints) = run("input_reader", &["--help"]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    assert!(out.starts_with("Usage: input_reader ") && out.contains("--help"), "{out}");
-    for wrong in ["--nonsense", "value", "-x"] {
-        let (code, out, complaints) = run("input_reader", &[wrong]);
-        assert_eq!((code, out.as_str(), complaints.lines().count()), (Some(2), "", 1));
-        assert!(complaints.contains(wrong) && complaints.contains("--help"), "{complaints}");
-    }
-}
-
-#[test]
-fn an_output_that_nobody_reads_harms_nobody() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut program = command("input_reader", &[]);
-    let child = program.stdout(writer).stdin(Stdio::piped()).spawn().unwrap();
-    let (code, _, complaints) = type_and_end(child, b"line\n");
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert_eq!(err, "input_reader: the input ended before a line came\n");
 }

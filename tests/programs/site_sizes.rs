@@ -1,18 +1,13 @@
-//! The example `site_sizes`, as a program that asks servers of every kind. To replay one:
-//! `cargo test --test programs_sites <name>`.
+//! `site_sizes`, which asks servers of every kind.
 
-#[path = "support/examples.rs"]
-mod examples;
-
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use examples::{command, ended, run};
+use crate::running::{Ended, command, ended, run, well};
+use crate::terminal;
 
 /// Serves every connection with `answer`, which is given the path and the head of the request; returns the host and
 /// port. The threads end with the test program.
@@ -109,7 +104,7 @@ fn each_way_to_end_a_body_gives_its_size_and_each_failure_its_reason() {
     ];
     let good: Vec<_> = good.iter().map(|(path, size)| (format!("http://{host}{path}"), size)).collect();
     let urls = bad.iter().map(|(url, _)| url.as_str()).chain(good.iter().map(|(url, _)| url.as_str()));
-    let (code, out, complaints) = run("site_sizes", &urls.collect::<Vec<_>>());
+    let Ended { code, out, err } = run("site_sizes", &urls.collect::<Vec<_>>());
     let mut expected: Vec<String> =
         good.iter()
             .map(|(url, size)| {
@@ -120,13 +115,12 @@ fn each_way_to_end_a_body_gives_its_size_and_each_failure_its_reason() {
     lines.sort();
     expected.sort();
     assert_eq!(lines, expected);
-    assert_eq!((code, complaints.lines().count()), (Some(1), bad.len() + 1), "{complaints}");
+    assert_eq!((code, err.lines().count()), (Some(1), bad.len() + 1), "{err}");
     let last = format!("site_sizes: {} of {} pages failed", bad.len(), bad.len() + good.len());
-    assert_eq!(complaints.lines().last(), Some(last.as_str()));
+    assert_eq!(err.lines().last(), Some(last.as_str()));
     for (url, reason) in bad {
         let said = format!("site_sizes: {url}: ");
-        let line =
-            complaints.lines().find(|line| line.starts_with(&said)).unwrap_or_else(|| panic!("{complaints}"));
+        let line = err.lines().find(|line| line.starts_with(&said)).unwrap_or_else(|| panic!("{err}"));
         assert!(line[said.len()..].contains(reason), "{line}, not {reason}");
     }
 }
@@ -150,7 +144,7 @@ fn pages_are_printed_as_they_come_and_a_good_round_ends_well() {
         assert_eq!(lines.next().unwrap().unwrap(), format!("('{}', {number})", urls[number]));
     }
     assert!(lines.next().is_none());
-    assert_eq!(ended(child), (Some(0), String::new(), String::new()));
+    assert_eq!(ended(child), well(""));
 }
 
 /// Fetches `count` pages `--at-once` so many, from a server that answers when so many have come; gives the most that
@@ -167,8 +161,8 @@ fn most_at_once(options: &[&str], at_once: usize, count: usize) -> usize {
     let url = format!("http://{host}/");
     let mut arguments = options.to_vec();
     arguments.resize(options.len() + count, &url);
-    let (code, out, complaints) = run("site_sizes", &arguments);
-    assert_eq!((code, out.lines().count()), (Some(0), count), "{complaints}");
+    let Ended { code, out, err } = run("site_sizes", &arguments);
+    assert_eq!((code, out.lines().count()), (Some(0), count), "{err}");
     most.load(SeqCst)
 }
 
@@ -182,56 +176,26 @@ fn ten_are_fetched_at_a_time_or_as_many_as_asked_for() {
 fn a_site_that_takes_too_long_fails_alone() {
     let host = serve(pages);
     let (slow, good) = (format!("http://{host}/silent"), format!("http://{host}/length"));
-    let (code, out, complaints) = run("site_sizes", &["--at-once", "1", "--timeout", "0.3", &slow, &good]);
+    let Ended { code, out, err } = run("site_sizes", &["--at-once", "1", "--timeout", "0.3", &slow, &good]);
     assert_eq!((code, out), (Some(1), format!("('{good}', 1000)\n")));
-    assert_eq!(
-        complaints,
-        format!("site_sizes: {slow}: not done within 300ms\nsite_sizes: 1 of 2 pages failed\n")
-    );
+    assert_eq!(err, format!("site_sizes: {slow}: not done within 300ms\nsite_sizes: 1 of 2 pages failed\n"));
 }
 
 #[test]
 fn a_terminal_shows_how_many_are_done() {
     let host = serve(pages);
-    let (mut master, mut slave) = (0, 0);
-    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
-    // SAFETY: openpty(3) writes the two numbers; null means no name, settings or size.
-    assert_eq!(unsafe { libc::openpty(&mut master, &mut slave, name, settings, size) }, 0);
-    // SAFETY: both are open, and ours.
-    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    let (mut person, screen) = terminal::pair();
     let url = format!("http://{host}/length");
     let mut command = command("site_sizes", &[&url, &url]);
-    let child = command.stderr(slave).spawn().unwrap();
+    let child = command.env("TERM", "xterm").stderr(screen).spawn().unwrap();
     drop(command);
-    let (code, out, _) = ended(child);
+    let Ended { code, out, .. } = ended(child);
     assert_eq!((code, out), (Some(0), format!("('{url}', 1000)\n").repeat(2)));
     let mut shown = Vec::new();
     // A terminal whose other end is closed gives an error at last (EIO).
-    let _ = File::from(master).read_to_end(&mut shown);
-    let clear = "\r\x1b[K";
-    let expected = format!("0 of 2 pages{clear}1 of 2 pages{clear}2 of 2 pages{clear}");
-    assert_eq!(String::from_utf8(shown).unwrap(), expected);
-}
-
-#[test]
-fn help_is_given_and_wrong_options_are_named() {
-    let (code, out, complaints) = run("site_sizes", &["--help"]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    assert!(["Usage: site_sizes", "--at-once", "--timeout"].iter().all(|word| out.contains(word)), "{out}");
-    for wrong in [
-        &[][..],
-        &["--at-once", "0", "http://a"],
-        &["--timeout", "soon", "http://a"],
-        &["--nonsense"],
-        &["-x"],
-    ] {
-        let (code, out, complaints) = run("site_sizes", wrong);
-        assert_eq!(
-            (code, out.as_str(), complaints.lines().count()),
-            (Some(2), "", 1),
-            "{wrong:?}: {complaints}"
-        );
-    }
+    let _ = person.read_to_end(&mut shown);
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("2 of 2 pages"), "{shown:?}");
 }
 
 #[test]
@@ -240,5 +204,5 @@ fn an_output_that_is_closed_ends_it_without_a_panic() {
     let url = format!("http://{host}/length");
     let mut child = command("site_sizes", &[url.as_str(); 30]).spawn().unwrap();
     drop(child.stdout.take());
-    assert_eq!(ended(child), (Some(0), String::new(), String::new()));
+    assert_eq!(ended(child), well(""));
 }

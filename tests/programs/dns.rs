@@ -1,16 +1,12 @@
-//! The example `dns` as a program: what it answers to questions and to nonsense, in raw datagrams, and
-//! its command line. To replay one: `cargo test --test programs_dns <name>`.
+//! `dns`: what it answers to questions and to nonsense, in raw datagrams, and its files of names.
 
-#[path = "support/example.rs"]
-mod example;
-
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use greenroom::Rng;
+
+use crate::running::{Ended, LONG, Running, closed_pipe, command, ended, run, signal, well};
 
 /// Type A, AAAA, and one that nobody has named.
 const A: u16 = 1;
@@ -25,67 +21,24 @@ const NOERROR: u8 = 0;
 const FORMERR: u8 = 1;
 const NOTIMP: u8 = 4;
 
-/// A running server, ended when dropped.
-struct Dns {
-    child: Child,
-    address: SocketAddr,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-fn command(options: &[&str]) -> Command {
-    let mut command = Command::new(example::program("dns"));
-    command.env_remove("RUST_LOG").args(options).stdin(Stdio::null());
-    command
-}
-
-fn run_to_end(options: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command(options).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-impl Dns {
-    fn start(options: &[&str], names: usize) -> Dns {
-        let mut child =
-            command(options).args(["--port", "0"]).stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!([words[0], words[1], words[3]], ["dns", "at", "knows"], "{line}");
-        assert_eq!(words[4], names.to_string(), "{line}");
-        Dns { child, address: words[2].parse().unwrap(), output }
-    }
-
-    fn client(&self) -> Client {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(self.address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        Client(socket)
-    }
-
-    /// Ends it with Ctrl-C; how it ended, and the rest of what it printed.
-    fn interrupt(mut self) -> (ExitStatus, String) {
-        let pid = self.child.id().try_into().unwrap();
-        // SAFETY: kill(2) takes two numbers, and the child was not waited for, so its id is its own.
-        assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap(), rest)
-    }
-}
-
-impl Drop for Dns {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is not an error.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// A server that knows so many names.
+fn start(options: &[&str], names: usize) -> Running {
+    let dns = Running::start("dns", options);
+    assert_eq!(dns.first_line, format!("dns at 127.0.0.1:{} knows {names} names\n", dns.port));
+    dns
 }
 
 /// Somebody who asks.
 struct Client(UdpSocket);
 
 impl Client {
+    fn of(dns: &Running) -> Client {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(("127.0.0.1", dns.port)).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        Client(socket)
+    }
+
     fn send(&self, bytes: &[u8]) {
         self.0.send(bytes).unwrap();
     }
@@ -144,8 +97,8 @@ fn question(id: u16, name: &str, of_type: u16, class: u16) -> Vec<u8> {
 
 #[test]
 fn names_have_the_addresses_of_the_table_and_all_others_are_here() {
-    let dns = Dns::start(&[], 1);
-    let client = dns.client();
+    let dns = start(&[], 1);
+    let client = Client::of(&dns);
     let facebook = Ipv4Addr::new(173, 252, 120, 6);
     for name in ["facebook.com", "FaceBook.COM"] {
         assert_eq!(client.address(name), facebook);
@@ -163,14 +116,13 @@ fn names_have_the_addresses_of_the_table_and_all_others_are_here() {
     with_edns[11] = 1;
     with_edns.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
     assert_eq!(client.outcome(&with_edns), (NOERROR, 1, 1));
-    let (status, rest) = dns.interrupt();
-    assert_eq!((status.code(), rest.as_str()), (Some(0), "12 answers sent\n"));
+    assert_eq!(dns.interrupt(), well("12 answers sent\n"));
 }
 
 #[test]
 fn nonsense_is_called_that_and_answers_are_not_answered() {
-    let dns = Dns::start(&[], 1);
-    let client = dns.client();
+    let dns = start(&[], 1);
+    let client = Client::of(&dns);
     let good = question(9, "facebook.com", A, IN);
     let changed = |at: usize, byte: u8| {
         let mut message = good.clone();
@@ -200,8 +152,8 @@ fn nonsense_is_called_that_and_answers_are_not_answered() {
 
 #[test]
 fn two_thousand_damaged_datagrams_do_not_stop_it() {
-    let dns = Dns::start(&[], 1);
-    let client = dns.client();
+    let dns = start(&[], 1);
+    let client = Client::of(&dns);
     let mut rng = Rng::new(5);
     for _ in 0..2000 {
         let mut message = question(1, "www.example.org", A, IN);
@@ -246,44 +198,34 @@ fn a_hosts_file_adds_names() {
     let lines =
         "# comment\n\n10.0.0.1\tone ONE.example. # uno\n10.0.0.2 two one\n::1 six\n10.0.0.3 facebook.com";
     let file = HostsFile::new("good", lines);
-    let dns = Dns::start(&["--hosts", file.path()], 4);
-    let client = dns.client();
+    let dns = start(&["--hosts", file.path()], 4);
+    let client = Client::of(&dns);
     for (name, last) in [("one", 1), ("one.example", 1), ("two", 2), ("facebook.com", 3)] {
         assert_eq!(client.address(name), Ipv4Addr::new(10, 0, 0, last), "{name}");
     }
     assert_eq!(client.address("six"), Ipv4Addr::LOCALHOST);
-    let (code, _, err) = run_to_end(&["--hosts", "/no/such/file"]);
+    let Ended { code, err, .. } = run("dns", &["--hosts", "/no/such/file"]);
     assert_eq!(code, Some(1));
     assert!(err.starts_with("dns: cannot read --hosts /no/such/file: "), "{err}");
     let bad = HostsFile::new("bad", "10.0.0.1 one\nten two\n");
-    let (code, _, err) = run_to_end(&["--hosts", bad.path()]);
+    let Ended { code, err, .. } = run("dns", &["--hosts", bad.path()]);
     let expected = format!("dns: {}:2: \"ten\" is not an address; write: 1.2.3.4 name\n", bad.path());
     assert_eq!((code, err), (Some(1), expected));
 }
 
 #[test]
-fn the_command_line_is_explained_and_what_is_wrong_is_said() {
-    let (code, out, err) = run_to_end(&["--help"]);
-    assert_eq!((code, err.as_str()), (Some(0), ""));
-    for word in ["--host", "--port", "--hosts", "--help", "dig -p 5300"] {
-        assert!(out.contains(word), "{word} is missing in:\n{out}");
-    }
-    for wrong in [&["--port", "x"][..], &["--port"], &["--host", ""], &["--nonsense"], &["5300"]] {
-        let (code, out, err) = run_to_end(wrong);
-        assert_eq!((code, out.as_str(), err.lines().count()), (Some(2), "", 1), "{wrong:?}: {err}");
-        assert!(err.starts_with("dns: "), "{err}");
-    }
-    let first = Dns::start(&[], 1);
-    let (code, _, err) = run_to_end(&["--port", &first.address.port().to_string()]);
+fn a_taken_port_is_said_with_the_remedy() {
+    let first = start(&[], 1);
+    let Ended { code, err, .. } = run("dns", &["--port", &first.port.to_string()]);
     assert_eq!(code, Some(1), "{err}");
-    assert!(err.contains(&first.address.to_string()) && err.contains("another port with --port"), "{err}");
+    assert!(err.contains(&format!("127.0.0.1:{}", first.port)) && err.contains("another --port"), "{err}");
 }
 
 #[test]
 fn a_closed_output_stops_nothing() {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut child = command(&["--port", &port.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
+    let mut command = command("dns", &["--port", &port.to_string()]);
+    let mut child = command.stdout(closed_pipe()).spawn().unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(("127.0.0.1", port)).unwrap();
     client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -297,7 +239,6 @@ fn a_closed_output_stops_nothing() {
         answered
     });
     assert!(asked && child.try_wait().unwrap().is_none(), "it answers");
-    // SAFETY: kill(2) takes two numbers, and the child was not waited for, so its id is its own.
-    assert_eq!(unsafe { libc::kill(child.id().try_into().unwrap(), libc::SIGINT) }, 0);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    signal(child.id(), libc::SIGINT);
+    assert_eq!(ended(child), well(""));
 }

@@ -1,14 +1,6 @@
 //! The programs about processes and about order: `much_cpu`, `thread_then_fork`, `scheduler`.
 //!
-//! Each is run as the program it is; the scheduler is also compared with sorting, for events of every kind. To
-//! replay one: `cargo test --test programs_process <name>`.
-
-#[path = "support/examples.rs"]
-mod examples;
-#[path = "support/process/proc_files.rs"]
-mod proc_files;
-#[path = "../examples/scheduler/sched.rs"]
-mod sched;
+//! The scheduler is also compared with sorting, for events of every kind.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -19,9 +11,9 @@ use std::time::Duration;
 
 use greenroom::{Rng, Runtime, now};
 
-use examples::{command, ended, run};
-use proc_files::{becomes_true, is_there, is_zombie};
-use sched::{Event, Scheduler};
+use crate::proc_files::{is_there, is_zombie};
+use crate::running::{Ended, LONG, becomes_true, command, ended, run_well, signal};
+use crate::sched::{Event, Scheduler};
 
 /// More work than any test waits for.
 const FOR_EVER: &str = "1000000000000000";
@@ -29,11 +21,6 @@ const FOR_EVER: &str = "1000000000000000";
 /// The next line that a program prints, as a process's number.
 fn next_id(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> u32 {
     lines.next().expect("a line").unwrap().parse().expect("a process's number")
-}
-
-fn kill(id: u32, number: i32) {
-    // SAFETY: kill(2) takes numbers. The process was not waited for, so its id is still its own.
-    assert_eq!(unsafe { libc::kill(id as i32, number) }, 0);
 }
 
 /// Starts `much_cpu` with children that never finish; gives their numbers as well.
@@ -52,8 +39,7 @@ fn every_core_has_a_process_and_the_time_is_told() {
         (&["--work", "1000000"][..], std::thread::available_parallelism().unwrap().get()),
         (&["--work", "0", "--processes", "5"], 5),
     ] {
-        let (code, out, complaints) = run("much_cpu", arguments);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
+        let out = run_well("much_cpu", arguments);
         let lines: Vec<&str> = out.lines().collect();
         let (ids, last) = lines.split_at(count);
         let distinct: HashSet<u32> = ids.iter().map(|id| id.parse().unwrap()).collect();
@@ -67,33 +53,36 @@ fn every_core_has_a_process_and_the_time_is_told() {
 #[test]
 fn a_child_that_is_killed_is_reported() {
     let (parent, ids) = much_cpu_for_ever(3);
-    kill(ids[1], libc::SIGKILL);
-    kill(ids[0], libc::SIGTERM);
-    kill(ids[2], libc::SIGKILL);
-    let (code, _, complaints) = ended(parent);
-    assert_eq!(code, Some(1), "{complaints}");
-    assert_eq!(complaints.lines().count(), 3, "{complaints}");
+    signal(ids[1], libc::SIGKILL);
+    signal(ids[0], libc::SIGTERM);
+    signal(ids[2], libc::SIGKILL);
+    let Ended { code, err, .. } = ended(parent);
+    assert_eq!(code, Some(1), "{err}");
+    assert_eq!(err.lines().count(), 4, "{err}");
     let says = |id: u32, how: &str| {
-        complaints.contains(&format!("much_cpu: process {id} did not finish its work: signal: {how}"))
+        err.contains(&format!("much_cpu: process {id} did not finish its work: signal: {how}"))
     };
-    assert!(says(ids[0], "15") && says(ids[1], "9") && says(ids[2], "9"), "{complaints}");
+    assert!(err.ends_with("much_cpu: 3 of 3 processes did not finish their work\n"), "{err}");
+    assert!(says(ids[0], "15") && says(ids[1], "9") && says(ids[2], "9"), "{err}");
 }
 
 #[test]
 fn the_children_end_when_the_parent_is_killed() {
     for number in [libc::SIGKILL, libc::SIGTERM, libc::SIGINT] {
         let (mut parent, ids) = much_cpu_for_ever(2);
-        kill(parent.id(), number);
+        signal(parent.id(), number);
         parent.wait().unwrap();
         // Whoever inherits them may leave them as zombies.
-        assert!(becomes_true(|| ids.iter().all(|id| !is_there(*id) || is_zombie(*id))), "signal {number}");
+        assert!(
+            becomes_true(LONG, || ids.iter().all(|id| !is_there(*id) || is_zombie(*id))),
+            "signal {number}"
+        );
     }
 }
 
 #[test]
 fn sixteen_children_start_run_and_finish_in_this_order() {
-    let (code, out, complaints) = run("thread_then_fork", &[]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let out = run_well("thread_then_fork", &[]);
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 48, "{out}");
     for number in 0..16 {
@@ -105,8 +94,8 @@ fn sixteen_children_start_run_and_finish_in_this_order() {
     // They do not wait for each other: the second starts before the first is waited for.
     let place = |line: &str| lines.iter().position(|other| *other == line).unwrap();
     assert!(place("starting 15") < place("finished 15"));
-    assert_eq!(run("thread_then_fork", &["--children", "0"]), (Some(0), String::new(), String::new()));
-    assert_eq!(run("thread_then_fork", &["--running", "7"]).1, "running 7\n");
+    assert_eq!(run_well("thread_then_fork", &["--children", "0"]), "");
+    assert_eq!(run_well("thread_then_fork", &["--running", "7"]), "running 7\n");
 }
 
 #[test]
@@ -121,11 +110,9 @@ fn events_run_by_time_then_priority_then_order() {
 0.7 s  planned for now
 1.0 s  planned for later
 ";
-    let (code, out, complaints) = run("scheduler", &["--virtual"]);
-    assert_eq!((code, out.as_str(), complaints.as_str()), (Some(0), expected, ""));
+    assert_eq!(run_well("scheduler", &["--virtual"]), expected);
     // In real time the same happens; a slow machine may be late.
-    let (code, out, complaints) = run("scheduler", &[]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let out = run_well("scheduler", &[]);
     let what = |text: &str| text.lines().map(|line| line.split("  ").last().unwrap().into()).collect();
     let (said, should): (Vec<String>, Vec<String>) = (what(&out), what(expected));
     assert_eq!(said, should);
@@ -171,44 +158,5 @@ fn any_events_run_as_sorting_would_have_them() {
         expected.push(1000);
         assert_eq!(*ran.borrow(), expected, "seed {seed}");
         assert_eq!(runtime.enter(now), end, "seed {seed}: the cancelled one cost no time");
-    }
-}
-
-#[test]
-fn help_is_printed_and_what_is_wrong_is_said() {
-    for (example, options) in [
-        ("much_cpu", &["--processes", "--work", "--burn", "--help"][..]),
-        ("thread_then_fork", &["--children", "--running", "--help"]),
-        ("scheduler", &["--virtual", "--help"]),
-    ] {
-        let (code, out, complaints) = run(example, &["--help"]);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
-        assert!(options.iter().all(|option| out.contains(option)), "{out}");
-        let (code, out, complaints) = run(example, &["--nonsense"]);
-        assert_eq!((code, out.as_str()), (Some(2), ""));
-        assert!(complaints.starts_with(&format!("{example}: ")) && complaints.lines().count() == 1);
-        assert!(complaints.contains("--nonsense") && complaints.contains("--help"), "{complaints}");
-    }
-    for wrong in ["0", "1001", "-1", "many"] {
-        let (code, _, complaints) = run("much_cpu", &["--processes", wrong]);
-        assert_eq!(code, Some(2));
-        let allowed = format!("--processes takes a number from 1 to 1000, not \"{wrong}\"");
-        assert!(complaints.contains(&allowed), "{complaints}");
-    }
-}
-
-#[test]
-fn an_output_that_nobody_reads_harms_nobody() {
-    for (example, arguments) in [
-        ("much_cpu", &["--work", "0"][..]),
-        ("thread_then_fork", &[]),
-        ("scheduler", &["--virtual"]),
-        ("scheduler", &["--help"]),
-    ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut program = command(example, arguments);
-        let (code, _, complaints) = ended(program.stdout(writer).spawn().unwrap());
-        assert_eq!((code, complaints.as_str()), (Some(0), ""), "{example}");
     }
 }

@@ -1,84 +1,14 @@
-//! The programs on a pool of threads, as their users run them: `primes`, `prime_factor`, `find_files`.
+//! The programs on a pool of threads: `primes`, `prime_factor`, `find_files`.
 //!
-//! What they print is compared with what it must be, byte by byte where an order is promised. To replay one
-//! test: `cargo test --test programs_pool NAME`.
-
-#[path = "support/examples.rs"]
-mod examples;
+//! What they print is compared with what it must be, byte by byte where an order is promised.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use examples::program;
-
-/// How a program ended, and what it said.
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-/// Runs a program to its end.
-fn run(example: &'static str, arguments: &[&str]) -> Ended {
-    let (code, out, err) = examples::run(example, arguments);
-    Ended { code, out, err }
-}
-
-/// All three.
-const PROGRAMS: [&str; 3] = ["primes", "prime_factor", "find_files"];
-
-#[test]
-fn each_says_how_it_is_used() {
-    for name in PROGRAMS {
-        for help in ["--help", "-h"] {
-            let ended = run(name, &[help]);
-            assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{name} {help}");
-            assert!(ended.out.starts_with(&format!("Usage: {name} ")), "{}", ended.out);
-        }
-    }
-}
-
-#[test]
-fn a_wrong_command_line_gets_one_line_and_code_2() {
-    let wrong: [(&str, &[&str]); 9] = [
-        ("primes", &["--workers", "0"]),
-        ("primes", &["--workers", "1001"]),
-        ("primes", &["--end", "-1"]),
-        ("primes", &["--end"]),
-        ("primes", &["50"]),
-        ("prime_factor", &["12", "twelve"]),
-        ("prime_factor", &["--seed", "x"]),
-        ("find_files", &["a", "b", "c"]),
-        ("find_files", &["--query"]),
-    ];
-    for (name, arguments) in wrong {
-        let ended = run(name, arguments);
-        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{name} {arguments:?}");
-        assert!(ended.err.starts_with(&format!("{name}: ")), "{}", ended.err);
-        assert!(ended.err.ends_with(&format!("; see {name} --help\n")) && ended.err.lines().count() == 1);
-    }
-}
-
-#[test]
-fn an_output_that_is_closed_is_no_error() {
-    for (name, argument) in [("primes", "--end=3000"), ("prime_factor", "84"), ("find_files", "examples")] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut command = Command::new(program(name));
-        command.arg(argument).current_dir(env!("CARGO_MANIFEST_DIR")).stdout(writer);
-        if name == "find_files" {
-            command.arg(".rs");
-        }
-        let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let output = output.wait_with_output().unwrap();
-        let complaint = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), complaint.as_str()), (Some(0), ""), "{name}");
-    }
-}
+use crate::running::{command, run, run_well};
+use crate::terminal;
 
 /// The primes below `end`, by the sieve of Eratosthenes.
 fn sieve(end: usize) -> Vec<usize> {
@@ -111,20 +41,14 @@ fn primes_come_in_order_however_many_find_them() {
 
 #[test]
 fn on_a_terminal_a_bar_shows_how_far_the_primes_are() {
-    let (mut near, mut far) = (0, 0);
-    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
-    // SAFETY: openpty(3) writes two descriptors; of the other three things it may be told none.
-    assert_eq!(unsafe { libc::openpty(&mut near, &mut far, name, settings, size) }, 0);
-    // SAFETY: the descriptors are new, and nobody else's.
-    let (near, far) = unsafe { (OwnedFd::from_raw_fd(near), OwnedFd::from_raw_fd(far)) };
-    let mut command = Command::new(program("primes"));
-    command.args(["--end", "5000", "--workers", "3"]).env("TERM", "xterm").stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::null()).stderr(far).spawn().unwrap();
+    let (near, far) = terminal::pair();
+    let mut command = command("primes", &["--end", "5000", "--workers", "3"]);
+    let mut child = command.env("TERM", "xterm").stderr(far).spawn().unwrap();
     // The command has the terminal open as well.
     drop(command);
     let mut shown = Vec::new();
     // Linux gives EIO when nobody has the other side open any more.
-    let _ = File::from(near).read_to_end(&mut shown);
+    let _ = { near }.read_to_end(&mut shown);
     assert!(child.wait().unwrap().success());
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("3 at work") && shown.contains("1 at work"), "{shown}");
@@ -134,18 +58,18 @@ fn on_a_terminal_a_bar_shows_how_far_the_primes_are() {
 #[test]
 fn factors_come_in_the_order_of_the_numbers() {
     let numbers = ["84", "0", "1", "2", "1000003", "360", "4999999", "1001", "84", "18446744073709551614"];
-    let ended = run("prime_factor", &numbers);
+    let factors = run_well("prime_factor", &numbers);
     let expected = "the factors of 84 are [2, 2, 3, 7]\nthe factors of 0 are [0]\nthe factors of 1 are [1]\n\
          the factors of 2 are [2]\nthe factors of 1000003 are [1000003]\n\
          the factors of 360 are [2, 2, 2, 3, 3, 5]\nthe factors of 4999999 are [4999999]\n\
          the factors of 1001 are [7, 11, 13]\nthe factors of 84 are [2, 2, 3, 7]\n\
          the factors of 18446744073709551614 are [2, 7, 7, 73, 127, 337, 92737, 649657]\n";
-    assert_eq!((ended.code, ended.err.as_str(), ended.out.as_str()), (Some(0), "", expected));
+    assert_eq!(factors, expected);
 }
 
 #[test]
 fn without_numbers_there_are_twenty_that_the_seed_decides() {
-    let outputs = ["1", "1", "2"].map(|seed| run("prime_factor", &["--seed", seed]).out);
+    let outputs = ["1", "1", "2"].map(|seed| run_well("prime_factor", &["--seed", seed]));
     assert!(outputs[0] == outputs[1] && outputs[1] != outputs[2]);
     assert_eq!(outputs[0].lines().count(), 20);
     let primes = sieve(5_000_001);

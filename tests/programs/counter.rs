@@ -1,16 +1,13 @@
-//! The counter as a program: what its visitors get, on tasks and on threads, with a lock and without.
+//! `counter`: what its visitors get, on tasks and on threads, with a lock and without.
 //!
 //! Visitors come at once because all of them are connected before the first is looked at.
-
-#[path = "support/programs/mod.rs"]
-mod programs;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use programs::{LONG, Running, program, run};
+use crate::running::{LONG, Running, run};
 
 /// The ways that never give a number twice.
 const RIGHT: [&str; 2] = ["--tasks", "--threads-locked"];
@@ -56,9 +53,8 @@ fn crowd(port: u16, size: usize) -> Vec<u64> {
 
 #[test]
 fn nobody_gets_a_number_twice_and_none_is_left_out() {
-    let counter = program("counter");
     for way in RIGHT {
-        let server = Running::start(&counter, &[way, "--work", "100000"]);
+        let server = Running::start("counter", &[way, "--work", "100000"]);
         for expected in 1..=3 {
             assert_eq!(number(&mut visitor(server.port)), expected, "{way}");
         }
@@ -68,8 +64,7 @@ fn nobody_gets_a_number_twice_and_none_is_left_out() {
 
 #[test]
 fn without_a_lock_threads_give_numbers_twice() {
-    let counter = program("counter");
-    let server = Running::start(&counter, &["--threads-racy", "--work", MUCH]);
+    let server = Running::start("counter", &["--threads-racy", "--work", MUCH]);
     assert_eq!(number(&mut visitor(server.port)), 1);
     // One crowd should do; a machine that runs one thread at a time may need another.
     let twice = (0..20).any(|_| crowd(server.port, 30).windows(2).any(|pair| pair[0] == pair[1]));
@@ -78,9 +73,8 @@ fn without_a_lock_threads_give_numbers_twice() {
 
 #[test]
 fn whoever_leaves_early_or_talks_is_counted_and_disturbs_nobody() {
-    let counter = program("counter");
     for way in RIGHT {
-        let server = Running::start(&counter, &[way, "--work", "1000"]);
+        let server = Running::start("counter", &[way, "--work", "1000"]);
         drop(visitor(server.port));
         let mut talking = visitor(server.port);
         talking.write_all(&[b'x'; 50_000]).expect("somebody listens");
@@ -96,33 +90,17 @@ fn whoever_leaves_early_or_talks_is_counted_and_disturbs_nobody() {
 
 #[test]
 fn the_port_is_free_at_once_after_the_end_and_taken_before() {
-    let counter = program("counter");
-    let server = Running::start(&counter, &[]);
+    let server = Running::start("counter", &[]);
     number(&mut visitor(server.port));
     let port = server.port.to_string();
     for way in RIGHT {
-        let second = run(&counter, &["--port", &port, way]);
+        let second = run("counter", &["--port", &port, way]);
         assert_eq!(second.code, Some(1), "{second:?}");
         assert!(second.err.contains(&port) && second.err.contains("--port"), "{second:?}");
         assert_eq!(second.err.lines().count(), 1, "{second:?}");
     }
-    assert_eq!(server.interrupt(), (Some(0), "1 connections served, 0 cut off at the end\n".into()));
-    let again = Running::start(&counter, &["--port", &port]);
+    assert_eq!(server.interrupt().out, "1 connections served, 0 cut off at the end\n");
+    let again = Running::start("counter", &["--port", &port]);
     assert_eq!(again.port.to_string(), port);
     assert_eq!(number(&mut visitor(again.port)), 1);
-}
-
-#[test]
-fn help_is_printed_and_a_wrong_option_is_one_line() {
-    let counter = program("counter");
-    let help = run(&counter, &["--help"]);
-    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    for word in ["--host", "--port", "--work", "--tasks", "--threads-racy", "--threads-locked", "5000"] {
-        assert!(help.out.contains(word), "{word} is missing in:\n{}", help.out);
-    }
-    for wrong in [&["--port", "65536"][..], &["--host="], &["--work", "a\nb"], &["--green"], &["5000"]] {
-        let ended = run(&counter, wrong);
-        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{wrong:?}");
-        assert!(ended.err.starts_with("counter: ") && ended.err.lines().count() == 1, "{ended:?}");
-    }
 }

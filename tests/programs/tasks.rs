@@ -1,46 +1,14 @@
-//! The example programs about tasks, run as the programs they are: `five_sleepers`, `request` and
-//! `background_requests`. To replay one: `cargo test --test programs_tasks <name>`.
+//! The programs about tasks: `five_sleepers`, `request` and `background_requests`.
 
-#[path = "support/examples.rs"]
-mod examples;
-
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use examples::{Ended, command, ended, run};
+use crate::running::{Ended, run, run_well};
 
 /// A number that a program printed.
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
-}
-
-#[test]
-fn each_answers_help_and_refuses_what_it_does_not_know() {
-    for (example, options) in [
-        ("five_sleepers", &["--seed", "--virtual"][..]),
-        ("request", &["--host", "--port", "--n", "--bad"]),
-        ("background_requests", &["--n", "--seed", "--virtual"]),
-    ] {
-        let (code, out, complaints) = run(example, &["--help"]);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
-        assert!(options.iter().all(|option| out.contains(option)), "{out}");
-        for wrong in [&["--nonsense"][..], &["--n", "many"], &["--seed"], &["word"]] {
-            let (code, out, complaints) = run(example, wrong);
-            assert_eq!((code, out.as_str(), complaints.lines().count()), (Some(2), "", 1), "{complaints}");
-            assert!(complaints.starts_with(&format!("{example}: ")), "{complaints}");
-        }
-    }
-}
-
-#[test]
-fn a_reader_who_leaves_ends_them_quietly() {
-    for example in ["five_sleepers", "background_requests"] {
-        let mut child = command(example, &["--virtual"]).spawn().unwrap();
-        drop(child.stdout.take());
-        assert_eq!(ended(child), (Some(0), String::new(), String::new()), "{example}");
-    }
 }
 
 /// The lines that five sleepers must print, from the delays that they tell.
@@ -66,14 +34,13 @@ fn five_sleepers_awake_in_the_order_of_their_delays_at_once() {
     for seed in 0..20 {
         let seed = seed.to_string();
         let begin = Instant::now();
-        let (code, out, complaints) = run("five_sleepers", &["--virtual", "--seed", &seed]);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
+        let out = run_well("five_sleepers", &["--virtual", "--seed", &seed]);
         assert_eq!(out.lines().collect::<Vec<_>>(), sleepers_lines(&out), "seed {seed}");
         assert_eq!(out.lines().count(), 14);
         let numbers: Vec<&str> = out.lines().skip(2).take(5).map(|line| &line[..1]).collect();
         assert_eq!(numbers, ["0", "1", "2", "3", "4"]);
         assert!(begin.elapsed() < Duration::from_secs(2), "virtual time took {:?}", begin.elapsed());
-        assert_eq!(run("five_sleepers", &["--virtual", "--seed", &seed]).1, out, "the same seed");
+        assert_eq!(run_well("five_sleepers", &["--virtual", "--seed", &seed]), out, "the same seed");
         seen.push(out);
     }
     seen.sort();
@@ -98,8 +65,7 @@ fn counter(count: usize) -> (String, std::thread::JoinHandle<()>) {
 #[test]
 fn requests_are_made_at_once_and_each_gets_its_own_number() {
     let (port, server) = counter(20);
-    let (code, out, complaints) = run("request", &["--port", &port, "--n", "20"]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let out = run_well("request", &["--port", &port, "--n", "20"]);
     let mut numbers: Vec<u32> = out
         .lines()
         .map(|line| line.strip_prefix('<').unwrap().strip_suffix(", took 0.5 ms>").unwrap().parse().unwrap())
@@ -112,17 +78,17 @@ fn requests_are_made_at_once_and_each_gets_its_own_number() {
 #[test]
 fn a_request_that_fails_says_so_and_the_others_do_not_mind() {
     let (port, server) = counter(3);
-    let (code, out, complaints): Ended = run("request", &["--port", &port, "--bad"]);
-    assert_eq!((code, out.lines().count()), (Some(1), 3), "{out}{complaints}");
-    let lines: Vec<&str> = complaints.lines().collect();
-    assert!(lines[0].starts_with("request: request to 127.0.0.1 port 1: "), "{complaints}");
-    assert!(lines[0].contains("refused") && lines[0].contains("--port"), "{complaints}");
+    let Ended { code, out, err } = run("request", &["--port", &port, "--bad"]);
+    assert_eq!((code, out.lines().count()), (Some(1), 3), "{out}{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert!(lines[0].starts_with("request: request to 127.0.0.1 port 1: "), "{err}");
+    assert!(lines[0].contains("refused") && lines[0].contains("--port"), "{err}");
     assert_eq!(lines[1..], ["request: 1 of 4 requests failed"]);
     server.join().unwrap();
 }
 
 #[test]
-fn a_server_that_sends_without_end_is_cut_short() {
+fn a_server_that_sends_without_end_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let server = std::thread::spawn(move || {
@@ -130,12 +96,8 @@ fn a_server_that_sends_without_end_is_cut_short() {
         // Until the client has had enough.
         while stream.write_all(&[b'x'; 4096]).is_ok() {}
     });
-    let mut child = command("request", &["--port", &port, "--n", "1"]);
-    let mut child = child.stderr(Stdio::null()).spawn().unwrap();
-    let mut out = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert_eq!(out.trim_end().len(), 1024);
-    assert!(child.wait().unwrap().success());
+    let Ended { code, err, .. } = run("request", &["--port", &port, "--n", "1"]);
+    assert!(code == Some(1) && err.contains("1024 bytes"), "{err}");
     server.join().unwrap();
 }
 
@@ -154,9 +116,7 @@ fn comparison(out: &str) -> [(f64, Vec<usize>); 2] {
 #[test]
 fn requests_in_the_background_take_the_time_of_one() {
     for seed in ["1", "2", "3"] {
-        let (code, out, complaints) =
-            run("background_requests", &["--virtual", "--n", "100", "--seed", seed]);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
+        let out = run_well("background_requests", &["--virtual", "--n", "100", "--seed", seed]);
         let [(sequential, in_order), (concurrent, mut as_they_came)] = comparison(&out);
         assert!((13.0..17.0).contains(&sequential), "{out}");
         assert!((0.19..0.2).contains(&concurrent), "{out}");
@@ -164,14 +124,14 @@ fn requests_in_the_background_take_the_time_of_one() {
         assert_ne!(as_they_came, in_order);
         as_they_came.sort();
         assert_eq!(as_they_came, in_order, "all distinct");
-        assert_eq!(run("background_requests", &["--virtual", "--n", "100", "--seed", seed]).1, out);
+        assert_eq!(run_well("background_requests", &["--virtual", "--n", "100", "--seed", seed]), out);
     }
 }
 
 #[test]
 fn requests_in_the_background_do_so_in_real_time_too() {
-    let (code, out, _) = run("background_requests", &["--n", "5", "--seed", "4"]);
-    let exact = run("background_requests", &["--n", "5", "--seed", "4", "--virtual"]).1;
+    let Ended { code, out, .. } = run("background_requests", &["--n", "5", "--seed", "4"]);
+    let exact = run_well("background_requests", &["--n", "5", "--seed", "4", "--virtual"]);
     let [(sequential, _), (concurrent, _)] = comparison(&out);
     let [(least_sequential, _), (least_concurrent, _)] = comparison(&exact);
     assert_eq!(code, Some(0));

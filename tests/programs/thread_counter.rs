@@ -1,20 +1,13 @@
-//! Ten workers that count together: right with queues and with locks, and shown to be wrong without.
+//! `thread_counter`: right with queues and with locks, and shown to be wrong without.
 //!
 //! A failure names its seed; `cargo run --example thread_counter -- queues --fuzz SEED` plays that run.
 
-#[path = "support/programs/mod.rs"]
-mod programs;
-
-#[path = "../examples/thread_counter/counting/mod.rs"]
-mod counting;
-
 use std::cell::RefCell;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use counting::{Way, expected, tasks, threads};
-use programs::{Ended, program, run};
+use crate::counting::{Way, expected, tasks, threads};
+use crate::running::{run, run_well};
 
 /// What the run of this seed prints.
 fn fuzzed(way: Way, seed: u64) -> String {
@@ -97,56 +90,23 @@ fn the_racy_one_prints_all_it_has_to_on_threads() {
 
 #[test]
 fn the_program_prints_the_right_output_and_says_so_if_it_does_not() {
-    let thread_counter = program("thread_counter");
     for arguments in [&["queues"][..], &["locks"], &["queues", "--fuzz", "7"], &["locks", "--fuzz", "7"]] {
-        let right = Ended { code: Some(0), out: expected(), err: String::new() };
-        assert_eq!(run(&thread_counter, arguments), right, "{arguments:?}");
+        assert_eq!(run_well("thread_counter", arguments), expected(), "{arguments:?}");
     }
-    let racy = run(&thread_counter, &["racy"]);
+    let racy = run("thread_counter", &["racy"]);
     assert_eq!(racy.code, Some(i32::from(racy.out != expected())), "{racy:?}");
-    let right = run(&thread_counter, &["queues", "--seeds", "20"]);
-    assert_eq!((right.code, right.out.as_str()), (Some(0), "20 seeds, and always the right output\n"));
+    let right = run_well("thread_counter", &["queues", "--seeds", "20"]);
+    assert_eq!(right, "20 seeds, and always the right output\n");
 }
 
 #[test]
 fn the_program_finds_a_seed_and_plays_it_again() {
-    let thread_counter = program("thread_counter");
-    let search = run(&thread_counter, &["racy", "--seeds", "100"]);
+    let search = run("thread_counter", &["racy", "--seeds", "100"]);
     assert_eq!((search.code, search.out.as_str()), (Some(1), ""), "{search:?}");
     let (_, seed) = search.err.trim_end().rsplit_once("--fuzz ").expect("how to play it again");
-    let first = run(&thread_counter, &["racy", "--fuzz", seed]);
+    let first = run("thread_counter", &["racy", "--fuzz", seed]);
     assert_eq!(first.code, Some(1), "{first:?}");
     assert!(first.out != expected() && first.err.contains(&format!("seed {seed}")), "{first:?}");
     assert_eq!(first.out, fuzzed(Way::Racy, seed.parse().unwrap()));
-    assert_eq!(run(&thread_counter, &["racy", "--fuzz", seed]), first);
-}
-
-#[test]
-fn help_is_printed_and_wrong_arguments_are_one_line() {
-    let thread_counter = program("thread_counter");
-    let help = run(&thread_counter, &["--help"]);
-    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    for word in ["queues", "locks", "racy", "--fuzz", "--seeds", "--help"] {
-        assert!(help.out.contains(word), "{word} is missing in:\n{}", help.out);
-    }
-    for wrong in
-        [&[][..], &["tasks"], &["racy", "--fuzz"], &["racy", "--fuzz", "x\ny"], &["racy", "--port", "1"]]
-    {
-        let ended = run(&thread_counter, wrong);
-        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{wrong:?}");
-        assert!(ended.err.starts_with("thread_counter: ") && ended.err.lines().count() == 1, "{ended:?}");
-    }
-}
-
-#[test]
-fn an_output_that_nobody_reads_is_no_panic() {
-    let thread_counter = program("thread_counter");
-    for arguments in [&["queues"][..], &["locks", "--fuzz", "1"], &["--help"]] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut command = Command::new(&thread_counter);
-        let output = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    }
+    assert_eq!(run("thread_counter", &["racy", "--fuzz", seed]), first);
 }

@@ -1,18 +1,15 @@
-//! The examples `sort_server` and `remote_sort`, as programs that talk to each other and to strangers. To replay one:
-//! `cargo test --test programs_sort <name>`.
-
-#[path = "support/examples.rs"]
-mod examples;
+//! `sort_server` and `remote_sort`, which talk to each other and to strangers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
-use examples::{LONG, ServerProgram, command, ended, run};
 use greenroom::Rng;
 
+use crate::running::{Ended, LONG, Running, command, ended, run, run_well};
+
 /// A connection that does not wait for ever.
-fn connect(server: &ServerProgram) -> TcpStream {
+fn connect(server: &Running) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -36,7 +33,7 @@ fn hear(stream: &mut TcpStream) -> String {
 }
 
 /// What a server answers to a message.
-fn answer(server: &ServerProgram, message: &[u8]) -> String {
+fn answer(server: &Running, message: &[u8]) -> String {
     let mut stream = connect(server);
     stream.write_all(message).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
@@ -45,7 +42,7 @@ fn answer(server: &ServerProgram, message: &[u8]) -> String {
 
 #[test]
 fn lists_come_back_as_python_sorts_and_prints_them() {
-    let server = ServerProgram::start("sort_server", &[]);
+    let server = Running::start("sort_server", &[]);
     // Each answer is what Python 3 gives: json.dumps(sorted(json.loads(request))).
     for (list, sorted) in [
         ("[]", "[]"),
@@ -85,7 +82,7 @@ fn lists_come_back_as_python_sorts_and_prints_them() {
 
 #[test]
 fn bad_requests_get_no_answer_and_stop_nobody() {
-    let server = ServerProgram::start("sort_server", &["--max-bytes", "1000"]);
+    let server = Running::start("sort_server", &["--max-bytes", "1000"]);
     let lists: [&[u8]; 10] = [
         b"hello",
         b"12",
@@ -115,19 +112,16 @@ fn bad_requests_get_no_answer_and_stop_nobody() {
     assert_eq!(answer(&server, &request(one_too_many.as_bytes())), "");
     let just_right = format!("[{}]", " ".repeat(998));
     assert_eq!(answer(&server, &request(just_right.as_bytes())), "[]");
-    let (code, _, complaints) = server.interrupt();
+    let Ended { code, err, .. } = server.interrupt();
     assert_eq!(code, Some(0));
-    assert!(complaints.contains("the stream ended after 3 of 8 bytes"), "{complaints}");
-    assert!(
-        complaints.contains("a list that cannot be ordered: ") && complaints.contains("--max-bytes"),
-        "{complaints}"
-    );
-    assert!(!complaints.contains("panicked"), "{complaints}");
+    assert!(err.contains("the stream ended after 3 of 8 bytes"), "{err}");
+    assert!(err.contains("a list that cannot be ordered: ") && err.contains("--max-bytes"), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
 }
 
 #[test]
 fn a_request_may_come_in_any_pieces_while_others_are_served() {
-    let server = ServerProgram::start("sort_server", &[]);
+    let server = Running::start("sort_server", &[]);
     let message = request(b"[3, 1, 2]");
     let (mut slow, mut half) = (connect(&server), connect(&server));
     half.write_all(&message[..12]).unwrap();
@@ -142,7 +136,7 @@ fn a_request_may_come_in_any_pieces_while_others_are_served() {
 
 #[test]
 fn a_long_list_delays_nobody_else() {
-    let server = ServerProgram::start("sort_server", &[]);
+    let server = Running::start("sort_server", &[]);
     let mut rng = Rng::new(1);
     let mut numbers: Vec<usize> = (0..300_000).map(|_| rng.below(1_000_000)).collect();
     let mut long = connect(&server);
@@ -159,7 +153,7 @@ fn a_long_list_delays_nobody_else() {
 
 #[test]
 fn many_are_served_at_once() {
-    let server = ServerProgram::start("sort_server", &[]);
+    let server = Running::start("sort_server", &[]);
     let mut clients: Vec<_> = (0..50_u64).map(|seed| (seed, connect(&server))).collect();
     let list = |seed| {
         let mut rng = Rng::new(seed);
@@ -177,12 +171,12 @@ fn many_are_served_at_once() {
 
 #[test]
 fn a_client_that_takes_too_long_is_sent_away() {
-    let server = ServerProgram::start("sort_server", &["--timeout", "0.1"]);
+    let server = Running::start("sort_server", &["--timeout", "0.1"]);
     let mut silent = connect(&server);
     silent.write_all(b"\0\0").unwrap();
     assert_eq!(hear(&mut silent), "");
-    let (_, _, complaints) = server.interrupt();
-    assert!(complaints.contains("not done within 100ms"), "{complaints}");
+    let Ended { err, .. } = server.interrupt();
+    assert!(err.contains("not done within 100ms"), "{err}");
 }
 
 /// The numbers that `remote_sort` printed, with everything around them checked.
@@ -196,13 +190,12 @@ fn printed_numbers(out: &str) -> Vec<usize> {
 
 #[test]
 fn the_client_has_its_numbers_sorted() {
-    let server = ServerProgram::start("sort_server", &[]);
-    let (code, out, complaints) = run("remote_sort", &["--port", &server.port.to_string()]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let server = Running::start("sort_server", &[]);
+    let out = run_well("remote_sort", &["--port", &server.port.to_string()]);
     let numbers = printed_numbers(&out);
     assert_eq!(numbers.len(), 10_000);
     assert!(numbers.is_sorted() && numbers[0] < 100 && numbers[9999] > 9900 && numbers[9999] < 10_000);
-    let (_, again, _) = run("remote_sort", &["--port", &server.port.to_string()]);
+    let Ended { out: again, .. } = run("remote_sort", &["--port", &server.port.to_string()]);
     assert!(again != out, "other numbers each time");
 }
 
@@ -231,60 +224,38 @@ fn the_client_works_with_other_servers_and_says_what_is_wrong_with_them() {
         numbers.sort();
         format!("{numbers:?}").into_bytes()
     });
-    let (code, out, _) = run("remote_sort", &["--port", &port, "--count", "100"]);
+    let Ended { code, out, .. } = run("remote_sort", &["--port", &port, "--count", "100"]);
     assert_eq!((code, printed_numbers(&out).len()), (Some(0), 100));
     served.join().unwrap();
 
     let (port, served) = stranger(|_| b"[1, 2".to_vec());
-    let (code, out, complaints) = run("remote_sort", &["--port", &port, "--count", "100"]);
+    let Ended { code, out, err } = run("remote_sort", &["--port", &port, "--count", "100"]);
     assert_eq!((code, out.lines().last()), (Some(1), Some("Waiting for data...")));
-    assert!(
-        complaints.contains("ended after 5 of ") && complaints.contains("is that a sort server?"),
-        "{complaints}"
-    );
+    assert!(err.contains("ended after 5 of ") && err.contains("is that a sort server?"), "{err}");
     served.join().unwrap();
 
     let (port, served) = stranger(|data| vec![b'x'; data.len()]);
-    let (code, _, complaints) = run("remote_sort", &["--port", &port]);
-    assert!(code == Some(1) && complaints.contains("no list of numbers"), "{complaints}");
+    let Ended { code, err, .. } = run("remote_sort", &["--port", &port]);
+    assert!(code == Some(1) && err.contains("no list of numbers"), "{err}");
     served.join().unwrap();
 
-    let (code, _, complaints) = run("remote_sort", &["--port", &port]);
-    assert!(
-        code == Some(1) && complaints.contains("is the server running? (see --host and --port)"),
-        "{complaints}"
-    );
-}
-
-#[test]
-fn both_answer_help_and_name_what_is_wrong_with_their_options() {
-    for example in ["sort_server", "remote_sort"] {
-        let (code, out, complaints) = run(example, &["--help"]);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
-        assert!(["Usage: ", example, "--host", "--port"].iter().all(|word| out.contains(word)), "{out}");
-        for wrong in
-            [&["--port", "65536"][..], &["--host", ""], &["--port"], &["--nonsense"], &["-x"], &["2015"]]
-        {
-            let (code, out, complaints) = run(example, wrong);
-            assert_eq!(
-                (code, out.as_str(), complaints.lines().count()),
-                (Some(2), "", 1),
-                "{wrong:?}: {complaints}"
-            );
-            assert!(complaints.starts_with(&format!("{example}: ")), "{complaints}");
-        }
-    }
-    let server = ServerProgram::start("sort_server", &[]);
-    let (code, _, complaints) = run("sort_server", &["--port", &server.port.to_string()]);
-    assert_eq!((code, complaints.lines().count()), (Some(1), 1), "{complaints}");
-    assert!(complaints.contains("choose another --port"), "{complaints}");
+    let Ended { code, err, .. } = run("remote_sort", &["--port", &port]);
+    assert!(code == Some(1) && err.contains("is the server running there?"), "{err}");
 }
 
 #[test]
 fn an_output_that_is_closed_is_no_panic() {
-    let server = ServerProgram::start("sort_server", &[]);
+    let server = Running::start("sort_server", &[]);
     let mut child = command("remote_sort", &["--port", &server.port.to_string()]).spawn().unwrap();
     drop(child.stdout.take());
-    let (code, _, complaints) = ended(child);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let Ended { code, err, .. } = ended(child);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_taken_port_is_said_with_the_remedy() {
+    let server = Running::start("sort_server", &[]);
+    let Ended { code, err, .. } = run("sort_server", &["--port", &server.port.to_string()]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("choose another --port"), "{err}");
 }
