@@ -269,3 +269,16 @@ fn a_linger_of_a_part_of_a_second_is_not_none() {
     stream.set_linger(Some(500 * MS)).unwrap();
     assert_eq!(socket2::SockRef::from(&stream).linger().unwrap(), Some(1000 * MS));
 }
+
+#[test]
+fn a_limit_of_time_holds_also_for_what_is_always_ready() {
+    within_ten_seconds(|| {
+        for limit in [Duration::ZERO, MS] {
+            Runtime::new().unwrap().block_on(async {
+                let (mut from, mut to) = (futures::io::repeat(0), futures::io::sink());
+                let copying = greenroom::io::copy(&mut from, &mut to);
+                assert!(timeout(limit, copying).await.is_err());
+            });
+        }
+    });
+}

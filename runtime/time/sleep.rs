@@ -57,12 +57,15 @@ pub struct Sleep {
     deadline: Moment,
     /// Its timer, once it waits.
     timer: Option<Key>,
+    /// Whether it has waited already, so that its end needs nothing of the poll's share: what is polled
+    /// before it, and is always ready, would leave it none, and a timeout would never end.
+    has_waited: bool,
 }
 
 impl Sleep {
     /// A sleep in `current` that ends at `deadline`.
     pub(crate) fn until(current: &LocalLoop, deadline: Moment) -> Sleep {
-        Sleep { home: current.home().clone(), deadline, timer: None }
+        Sleep { home: current.home().clone(), deadline, timer: None, has_waited: false }
     }
 
     /// Gives the sleep a new deadline, `duration` from now, in place of the old one.
@@ -109,11 +112,13 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let current = expect_home(&self.home);
         if self.deadline <= current.clock().cached() {
-            if !here::spend_share() {
-                // Sleeps of no length, one after the other, must not keep the loop to themselves.
+            // Sleeps of no length, one after the other, must not keep the loop to themselves.
+            if !self.has_waited && !here::spend_share() {
+                self.has_waited = true;
                 give_way(context);
                 return Poll::Pending;
             }
+            self.has_waited = false;
             drop(self.timer.take().and_then(|timer| unset(&current, timer)));
             return Poll::Ready(());
         }
@@ -129,6 +134,7 @@ impl Future for Sleep {
         };
         drop(timers);
         drop(old);
+        self.has_waited = true;
         here::waits_for(WaitReason::Sleep { until: self.deadline.since_start() });
         Poll::Pending
     }
