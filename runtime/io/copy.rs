@@ -92,9 +92,16 @@ where
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     let (mut there, mut back) = (OneWay::default(), OneWay::default());
+    let mut back_first = true;
     let copied: io::Result<()> = poll_fn(|context| {
+        // By turns: one that is always ready leaves nothing of the poll's share to whoever comes second.
+        back_first = !back_first;
+        let early = if back_first { Some(back.poll_copy_and_close(context, other, one)?) } else { None };
         let there = there.poll_copy_and_close(context, one, other)?;
-        let back = back.poll_copy_and_close(context, other, one)?;
+        let back = match early {
+            Some(back) => back,
+            None => back.poll_copy_and_close(context, other, one)?,
+        };
         if there.is_ready() && back.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await;
