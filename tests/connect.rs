@@ -171,6 +171,15 @@ fn a_limit_holds_for_all_attempts_together() {
 }
 
 #[test]
+fn a_look_up_that_takes_too_long_is_an_error_that_names_the_host() {
+    run(async {
+        let error = TcpStream::connect_timeout("localhost:1", Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "cannot look up \"localhost\": not done within 0ns");
+    });
+}
+
+#[test]
 fn losers_are_dropped_and_so_are_all_when_it_is_given_up() {
     in_child("losers_are_dropped_and_so_are_all_when_it_is_given_up", || {
         run(async {

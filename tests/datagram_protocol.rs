@@ -150,6 +150,62 @@ impl DatagramProtocol<std::os::unix::net::UnixDatagram> for Counting {
     }
 }
 
+/// A protocol that keeps what it is told.
+#[derive(Default)]
+struct Told(Rc<RefCell<Vec<Result<usize, String>>>>);
+
+impl DatagramProtocol<std::os::unix::net::UnixDatagram> for Told {
+    fn datagram_received(&mut self, bytes: &[u8], _: greenroom::net::UnixAddress) {
+        self.0.borrow_mut().push(Ok(bytes.len()));
+    }
+
+    fn error_received(&mut self, error: io::Error) {
+        self.0.borrow_mut().push(Err(error.to_string()));
+    }
+}
+
+#[test]
+fn a_datagram_is_received_whole_or_told_as_an_error() {
+    run(async {
+        let (near, far) = UnixDatagram::pair().unwrap();
+        let protocol = Told::default();
+        let story = protocol.0.clone();
+        let (_transport, _task) = near.run_protocol(protocol).unwrap();
+        far.send(&[0; 100_000]).await.unwrap();
+        settle().await;
+        // More than an endpoint has room for, if the system lets a sender have such a buffer.
+        socket2::SockRef::from(&far).set_send_buffer_size(300_000).unwrap();
+        let mut expected = vec![Ok(100_000)];
+        if far.try_send(&[0; 300_000]).is_ok() {
+            let cut = "a datagram of 300000 bytes, sent by (unnamed), is too long: 262144 are the most";
+            expected.push(Err(cut.into()));
+        }
+        far.send(&[]).await.unwrap();
+        expected.push(Ok(0));
+        settle().await;
+        assert_eq!(*story.borrow(), expected);
+    });
+}
+
+#[test]
+fn the_socket_of_another_loop_is_refused() {
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let socket = one.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
+    let error = other.enter(|| socket.run_protocol(Echo::default())).unwrap_err();
+    assert!(error.to_string().contains("use it inside of its own loop"), "{error}");
+}
+
+#[test]
+fn what_waits_is_bounded_also_when_it_is_next_to_nothing() {
+    run(async {
+        let (near, far) = UnixDatagram::pair().unwrap();
+        let (transport, _task) = near.run_protocol(Counting(0)).unwrap();
+        let sent = (0..100_000).take_while(|_| transport.send(b"").is_ok()).count();
+        assert!(sent < 100_000);
+        drop(far);
+    });
+}
+
 #[test]
 fn what_finds_no_room_is_kept_and_sent_before_the_end() {
     run(async {

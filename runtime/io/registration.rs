@@ -56,7 +56,10 @@ impl Registration {
     }
 
     /// The loop, if this thread is inside of it.
-    fn current(&self) -> io::Result<Rc<LocalLoop>> {
+    ///
+    /// # Errors
+    /// If it is not: whose the descriptor is.
+    pub(crate) fn current(&self) -> io::Result<Rc<LocalLoop>> {
         current_if(&self.home).ok_or_else(|| {
             let whose = match self.home.thread == std::thread::current().id() {
                 true => "a loop of this thread that is not entered, or is gone",

@@ -70,6 +70,7 @@ impl AcceptError {
                 | libc::ENETDOWN
                 | libc::ENOPROTOOPT
                 | libc::EHOSTDOWN
+                | libc::ENONET
                 | libc::EHOSTUNREACH
                 | libc::EOPNOTSUPP
                 | libc::ENETUNREACH
@@ -143,6 +144,7 @@ mod tests {
         let sort = |code| AcceptError::of(&io::Error::from_raw_os_error(code));
         assert_eq!(sort(libc::EMFILE), AcceptError::Later);
         assert_eq!(sort(libc::ECONNABORTED), AcceptError::Next);
+        assert_eq!(sort(libc::ENONET), AcceptError::Next);
         assert_eq!(sort(libc::EBADF), AcceptError::Broken);
         assert_eq!(sort(libc::EINVAL), AcceptError::Broken);
     }

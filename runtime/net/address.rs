@@ -8,10 +8,12 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
+use std::time::Duration;
 
 use crate::blocking::default_pool;
 use crate::executor::local_loop::try_current;
 use crate::id::WaitReason;
+use crate::time::timeout;
 
 /// One or more socket addresses, or a `host:port` to look up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,15 @@ impl Address {
             Ok(_) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{name:?} has no address"))),
             Err(error) => Err(io::Error::new(error.kind(), format!("cannot look up {name:?}: {error}"))),
         }
+    }
+
+    /// [`resolve`](Address::resolve), or a [`TimedOut`](io::ErrorKind::TimedOut) when `limit` is over.
+    pub(crate) async fn resolve_within(self, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+        let host = if let Address::Name(host, _) = &self { host.clone() } else { String::new() };
+        timeout(limit, self.resolve()).await.unwrap_or_else(|elapsed| {
+            // Only a look-up takes time.
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("cannot look up {host:?}: {elapsed}")))
+        })
     }
 }
 

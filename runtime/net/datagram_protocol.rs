@@ -25,18 +25,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::address::Address;
-use super::datagram_socket::{DatagramSocket, Datagrams};
+use super::datagram_socket::{Datagram, DatagramSocket, Datagrams};
+use super::patience::Patience;
 use super::udp::UdpSocket;
-use crate::executor::local_loop::try_current;
 use crate::id::WaitReason;
+use crate::reactor::Direction;
 use crate::task::join::JoinHandle;
 use crate::waiters::{Place, WaitList};
 
-/// How many bytes one datagram can have at most: their length has 16 bits in UDP (RFC 768).
-const LONGEST_DATAGRAM: usize = 65_535;
-
 /// How many bytes may wait in a transport for room in the socket.
 const MOST_UNSENT_BYTES: usize = 1 << 20;
+
+/// As how many bytes a datagram counts at least that waits: also an empty one takes a place.
+const LEAST_UNSENT_BYTES: usize = 64;
 
 /// What to do with the datagrams of one socket.
 pub trait DatagramProtocol<S: Datagrams = StdUdpSocket> {
@@ -45,7 +46,8 @@ pub trait DatagramProtocol<S: Datagrams = StdUdpSocket> {
         let _ = transport;
     }
 
-    /// A datagram has come, all of it in `bytes`.
+    /// A datagram has come, all of it in `bytes`. One that is too long for that (more than 256 KiB, through a
+    /// Unix socket) is an error.
     fn datagram_received(&mut self, bytes: &[u8], from: S::Address);
 
     /// Sending or receiving failed; the endpoint goes on. Mostly it is a datagram of ours that was refused.
@@ -83,7 +85,7 @@ impl<S: Datagrams + 'static> DatagramSocket<S> {
     /// transport was [closed](DatagramTransport::close).
     ///
     /// # Errors
-    /// If there is no loop on this thread.
+    /// Outside of the loop that the socket belongs to.
     #[track_caller]
     pub fn run_protocol<P>(self, protocol: P) -> io::Result<(DatagramTransport<S>, JoinHandle<P>)>
     where
@@ -101,7 +103,7 @@ impl<S: Datagrams + 'static> DatagramSocket<S> {
     where
         P: DatagramProtocol<S> + 'static,
     {
-        let current = try_current("run_protocol")?;
+        let current = self.socket().registration().current()?;
         let endpoint = Rc::new(Endpoint {
             socket: self,
             unsent: RefCell::new(VecDeque::new()),
@@ -109,7 +111,8 @@ impl<S: Datagrams + 'static> DatagramSocket<S> {
             closing: Cell::new(false),
             word: WaitList::new(),
         });
-        let task = Task { endpoint: endpoint.clone(), place: Place::default() };
+        let task =
+            Task { endpoint: endpoint.clone(), place: Place::default(), patience: Patience::default() };
         let handle = current.spawn(task.run(protocol), Some("datagram endpoint"), location);
         Ok((DatagramTransport { endpoint }, handle))
     }
@@ -170,7 +173,7 @@ impl<S: Datagrams> DatagramTransport<S> {
                 result => return result.map(drop),
             }
         }
-        let unsent_bytes = endpoint.unsent_bytes.get() + bytes.len();
+        let unsent_bytes = endpoint.unsent_bytes.get() + weight(bytes);
         if unsent_bytes > MOST_UNSENT_BYTES {
             let message = format!("{} bytes wait to be sent already", endpoint.unsent_bytes.get());
             return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
@@ -229,21 +232,33 @@ impl<S: Datagrams> Endpoint<S> {
         }
     }
 
+    /// Sends one that waits.
+    fn poll_send_to(
+        &self,
+        context: &mut Context<'_>,
+        patience: &mut Patience,
+        bytes: &[u8],
+        to: &S::Address,
+    ) -> Poll<io::Result<usize>> {
+        let mut wait = self.socket.socket().registration().wait_unowned(Direction::Write);
+        self.socket.poll_send_patiently(context, &mut wait, patience, bytes, &S::encode(to)?)
+    }
+
     /// Sends what waits. Ready with an error, or when nothing waits any more.
-    fn poll_unsent(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_unsent(&self, context: &mut Context<'_>, patience: &mut Patience) -> Poll<io::Result<()>> {
         loop {
             let Some((bytes, to)) = self.unsent.borrow_mut().pop_front() else {
                 return Poll::Ready(Ok(()));
             };
             let sent = match &to {
-                Some(to) => self.socket.poll_send_to(context, &bytes, to),
+                Some(to) => self.poll_send_to(context, patience, &bytes, to),
                 None => self.socket.poll_send(context, &bytes),
             };
             if sent.is_pending() {
                 self.unsent.borrow_mut().push_front((bytes, to));
                 return Poll::Pending;
             }
-            self.unsent_bytes.set(self.unsent_bytes.get() - bytes.len());
+            self.unsent_bytes.set(self.unsent_bytes.get() - weight(&bytes));
             if let Poll::Ready(Err(error)) = sent {
                 return Poll::Ready(Err(error));
             }
@@ -257,13 +272,15 @@ struct Task<S: Datagrams> {
     endpoint: Rc<Endpoint<S>>,
     /// Where it waits for word of that.
     place: Place,
+    /// How long it waits for room where that is not told.
+    patience: Patience,
 }
 
 impl<S: Datagrams> Task<S> {
     /// Calls the protocol until the end.
     async fn run<P: DatagramProtocol<S>>(mut self, mut protocol: P) -> P {
         protocol.connection_made(DatagramTransport { endpoint: self.endpoint.clone() });
-        let mut buffer = vec![0; LONGEST_DATAGRAM];
+        let mut buffer = vec![0; S::LONGEST];
         loop {
             match poll_fn(|context| self.poll_occasion(context, &mut buffer)).await {
                 Occasion::Received(count, from) => protocol.datagram_received(&buffer[..count], from),
@@ -278,16 +295,17 @@ impl<S: Datagrams> Task<S> {
     /// What happens next.
     fn poll_occasion(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Occasion<S::Address>> {
         let endpoint = &self.endpoint;
-        match endpoint.poll_unsent(context) {
+        match endpoint.poll_unsent(context, &mut self.patience) {
             Poll::Ready(Err(error)) => return Poll::Ready(Occasion::Failed(error)),
             Poll::Ready(Ok(())) if endpoint.closing.get() => return Poll::Ready(Occasion::Closed),
             _ => {}
         }
         if !endpoint.closing.get()
-            && let Poll::Ready(received) = endpoint.socket.poll_recv_from(context, buffer)
+            && let Poll::Ready(received) = endpoint.socket.poll_recv_datagram(context, buffer)
         {
             return Poll::Ready(match received {
-                Ok((count, from)) => Occasion::Received(count, from),
+                Ok(datagram) if datagram.is_cut() => Occasion::Failed(too_long(&datagram)),
+                Ok(datagram) => Occasion::Received(datagram.bytes, datagram.from),
                 Err(error) => Occasion::Failed(error),
             });
         }
@@ -296,6 +314,19 @@ impl<S: Datagrams> Task<S> {
         while endpoint.word.poll_grant(&mut self.place, context, reason, ()).is_ready() {}
         Poll::Pending
     }
+}
+
+/// As how many bytes a datagram counts while it waits.
+fn weight(bytes: &[u8]) -> usize {
+    bytes.len().max(LEAST_UNSENT_BYTES)
+}
+
+/// A datagram did not fit into the buffer.
+fn too_long(cut: &Datagram<impl fmt::Display>) -> io::Error {
+    let Datagram { whole_bytes, bytes, from } = cut;
+    let message =
+        format!("a datagram of {whole_bytes} bytes, sent by {from}, is too long: {bytes} are the most");
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 impl<S: Datagrams> Drop for Task<S> {

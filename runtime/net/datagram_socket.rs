@@ -5,25 +5,38 @@
 //!   recv(2)): [`DatagramSocket::recv_datagram`] does.
 //! * An error may belong to an earlier datagram: a refusal that came back (ICMP, udp(7)) is reported
 //!   by the next call, once. The socket lives on.
+//! * A Unix socket whose receiver is full may be told so (`EAGAIN`) and be writable at once, again and again:
+//!   each refused call makes an edge of its own, and the receiver's reading makes none. So after a second
+//!   refusal comes a pause (`patience.rs`). A connected socket has an edge when there is room.
 //! * A short datagram says nothing about the next one: readiness is cleared by `WouldBlock` alone.
 //!
 //! Read next: `udp.rs`.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use libc::c_int;
 use socket2::{SockAddr, SockRef};
 
+use super::patience::Patience;
+use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
+use crate::io::registration::Wait;
+use crate::reactor::Direction;
+use crate::task::here;
 
 /// A socket of std for datagrams, and how its addresses look. Not exported: the kernel's form of an address
 /// stays out of the public interface.
 pub trait Datagrams: AsFd {
     /// The address of a sender or receiver.
-    type Address;
+    type Address: fmt::Display;
+
+    /// How many bytes a datagram has at most, but for unusual options.
+    const LONGEST: usize;
 
     /// The address as the kernel takes it.
     ///
@@ -106,7 +119,9 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// If it is dropped, nothing was sent.
     pub async fn send_to(&self, bytes: &[u8], to: impl Into<S::Address>) -> io::Result<usize> {
         let to = S::encode(&to.into())?;
-        self.socket.write_with(|socket| send_to(socket, bytes, &to)).await
+        let mut wait = self.socket.registration().wait(Direction::Write);
+        let mut patience = Patience::default();
+        poll_fn(|context| self.poll_send_patiently(context, &mut wait, &mut patience, bytes, &to)).await
     }
 
     /// Receives one datagram; says how many of its bytes are in `buffer`. What does not fit is lost.
@@ -173,6 +188,37 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.try_send_by(bytes, &S::encode(&to.into())?)
     }
 
+    /// Sends one datagram to `to`. Who is refused again and again pauses in between, whatever epoll tells.
+    pub(crate) fn poll_send_patiently(
+        &self,
+        context: &mut Context<'_>,
+        wait: &mut Wait<'_>,
+        patience: &mut Patience,
+        bytes: &[u8],
+        to: &SockAddr,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if patience.is_pausing() {
+                // Before the sleep says its own.
+                here::waits_for(WaitReason::Write(self.as_raw_fd()));
+            }
+            ready!(patience.poll(context));
+            let mut was_tried = false;
+            let sent = wait.poll_call(context, || {
+                was_tried = true;
+                send_to(self.socket.get_ref(), bytes, to)
+            });
+            if sent.is_ready() {
+                *patience = Patience::default();
+                return sent;
+            }
+            if !was_tried {
+                return Poll::Pending;
+            }
+            patience.begin_pause();
+        }
+    }
+
     /// The same to an address of the kernel's form.
     pub(crate) fn try_send_by(&self, bytes: &[u8], to: &SockAddr) -> io::Result<usize> {
         self.socket.try_write_with(|socket| send_to(socket, bytes, to))
@@ -203,7 +249,8 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.socket.poll_write_with(context, |socket| send(socket, bytes))
     }
 
-    /// The poll behind [`send_to`](DatagramSocket::send_to).
+    /// The poll behind [`send_to`](DatagramSocket::send_to), which pauses if the receiver stays full; this
+    /// has nowhere to keep a pause, and the task may be woken in vain.
     ///
     /// # Errors
     /// As [`send`](DatagramSocket::send).
@@ -234,8 +281,19 @@ impl<S: Datagrams> DatagramSocket<S> {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, S::Address)>> {
-        let received = self.socket.poll_read_with(context, |socket| receive_from(socket, buffer, 0));
-        received.map_ok(|datagram| (datagram.bytes, datagram.from))
+        self.poll_recv_datagram(context, buffer).map_ok(|datagram| (datagram.bytes, datagram.from))
+    }
+
+    /// The poll behind [`recv_datagram`](DatagramSocket::recv_datagram).
+    ///
+    /// # Errors
+    /// As [`recv`](DatagramSocket::recv).
+    pub fn poll_recv_datagram(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<Datagram<S::Address>>> {
+        self.socket.poll_read_with(context, |socket| receive_from(socket, buffer, 0))
     }
 
     /// Waits until a datagram, or an error, may be there; [`try_recv`](DatagramSocket::try_recv) tells.

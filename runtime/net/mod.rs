@@ -1,6 +1,6 @@
 //! Sockets. Where to: `attempts.rs` (several addresses), `address.rs`, `connect.rs` (happy eyeballs).
 //! Streams: `stream_socket.rs` (what TCP and Unix have in common), `tcp_stream.rs`,
-//! `unix_address.rs`, `unix_stream.rs`, `split.rs`. Listening: `listener.rs`, `tcp_listener.rs`,
+//! `patience.rs`, `unix_address.rs`, `unix_stream.rs`, `split.rs`. Listening: `listener.rs`, `tcp_listener.rs`,
 //! `unix_listener.rs`. Datagrams: `datagram_socket.rs`, `udp.rs`, `unix_datagram.rs`,
 //! `datagram_protocol.rs` (as callbacks). The server helper: `drain.rs` (its connections),
 //! `accept.rs`, `server.rs`.
@@ -13,6 +13,7 @@ mod datagram_protocol;
 mod datagram_socket;
 mod drain;
 mod listener;
+mod patience;
 mod server;
 mod split;
 mod stream_socket;

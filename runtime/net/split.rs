@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::stream_socket::StreamSocket;
+use super::stream_socket::{StreamSocket, Streams};
 
 /// The reading half of a borrowed stream.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl<S: AsFd> Drop for OwnedWriteHalf<S> {
 /// Passes the reading calls of a half on to its stream.
 macro_rules! read_through {
     ($half:ty) => {
-        impl<S: AsFd> AsyncRead for $half
+        impl<S: Streams> AsyncRead for $half
         where
             for<'b> &'b S: Read + Write,
         {
@@ -144,7 +144,7 @@ macro_rules! read_through {
 /// Passes the writing calls of a half on to its stream.
 macro_rules! write_through {
     ($half:ty) => {
-        impl<S: AsFd> AsyncWrite for $half
+        impl<S: Streams> AsyncWrite for $half
         where
             for<'b> &'b S: Read + Write,
         {

@@ -3,8 +3,9 @@
 //! Reading and writing take `&self` as well as `&mut self`, so two futures of one task, or two
 //! tasks, may read and write at once; see also `split.rs`.
 //!
-//! Fact: a partial read or write of a stream socket says that its buffer is empty, or full, so the
-//! next call is not tried before the next edge (`reactor.rs`).
+//! Facts: a partial write says that the socket's buffer is full, and a partial read of a TCP socket that it
+//! is empty, so the next call is not tried before the next edge (`reactor.rs`). A read of a Unix socket
+//! says nothing: it also stops after bytes that came with a descriptor (`SCM_RIGHTS`, unix(7)).
 //!
 //! Read next: `tcp_stream.rs`.
 
@@ -23,6 +24,17 @@ use crate::reactor::Direction;
 
 /// How many slices one vectored call takes (`IOV_MAX`, readv(2)); more than that are not a short transfer.
 const MAX_SLICES: usize = 1024;
+
+/// A socket of std for a stream of bytes. Not exported: how its reads end concerns nobody else.
+pub trait Streams: AsFd {
+    /// Whether a read that fills less than its buffer has read all there was.
+    const SHORT_READ_DRAINS: bool;
+
+    /// How many bytes a read into `len` bytes must give, so that there may be more.
+    fn full_read(len: usize) -> usize {
+        if Self::SHORT_READ_DRAINS { len } else { 0 }
+    }
+}
 
 /// A connection of bytes: [`TcpStream`](crate::net::TcpStream) or [`UnixStream`](crate::net::UnixStream).
 /// Dropping it closes it.
@@ -92,7 +104,7 @@ impl<S: AsFd> StreamSocket<S> {
     }
 }
 
-impl<S: AsFd> StreamSocket<S>
+impl<S: Streams> StreamSocket<S>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -104,7 +116,7 @@ where
     /// # Cancel safety
     /// If it is dropped, nothing was read.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (mut socket, len) = (self.socket.get_ref(), buffer.len());
+        let (mut socket, len) = (self.socket.get_ref(), S::full_read(buffer.len()));
         let mut wait = self.socket.registration().wait(Direction::Read);
         poll_fn(|context| wait.poll_transfer(context, len, || socket.read(buffer))).await
     }
@@ -142,7 +154,7 @@ where
     /// # Errors
     /// `WouldBlock` if nothing has; else as [`read`](StreamSocket::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (mut socket, len) = (self.socket.get_ref(), buffer.len());
+        let (mut socket, len) = (self.socket.get_ref(), S::full_read(buffer.len()));
         self.socket.registration().try_transfer(Direction::Read, len, || socket.read(buffer))
     }
 
@@ -157,7 +169,7 @@ where
 
     /// A read by shared reference.
     fn poll_read_shared(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let (mut socket, len) = (self.socket.get_ref(), buffer.len());
+        let (mut socket, len) = (self.socket.get_ref(), S::full_read(buffer.len()));
         let mut wait = self.socket.registration().wait_unowned(Direction::Read);
         wait.poll_transfer(context, len, || socket.read(buffer))
     }
@@ -170,7 +182,7 @@ where
     }
 }
 
-impl<S: AsFd> AsyncRead for &StreamSocket<S>
+impl<S: Streams> AsyncRead for &StreamSocket<S>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -190,11 +202,11 @@ where
         let len = buffers.iter().take(MAX_SLICES).map(|buffer| buffer.len()).sum();
         let mut socket = self.socket.get_ref();
         let mut wait = self.socket.registration().wait_unowned(Direction::Read);
-        wait.poll_transfer(context, len, || socket.read_vectored(buffers))
+        wait.poll_transfer(context, S::full_read(len), || socket.read_vectored(buffers))
     }
 }
 
-impl<S: AsFd> AsyncWrite for &StreamSocket<S>
+impl<S: Streams> AsyncWrite for &StreamSocket<S>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -228,7 +240,7 @@ where
     }
 }
 
-impl<S: AsFd> AsyncRead for StreamSocket<S>
+impl<S: Streams> AsyncRead for StreamSocket<S>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -249,7 +261,7 @@ where
     }
 }
 
-impl<S: AsFd> AsyncWrite for StreamSocket<S>
+impl<S: Streams> AsyncWrite for StreamSocket<S>
 where
     for<'a> &'a S: Read + Write,
 {

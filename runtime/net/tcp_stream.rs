@@ -3,7 +3,7 @@
 //! Fact: connect(2) on a non-blocking socket goes on by itself; it is over when the socket is
 //! writable, and `SO_ERROR` says how.
 //!
-//! Read next: `unix_address.rs`.
+//! Read next: `patience.rs`.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::address::Address;
 use super::connect::Race;
-use super::stream_socket::StreamSocket;
+use super::stream_socket::{StreamSocket, Streams};
 use crate::executor::spawn::now;
 use crate::id::WaitReason;
 use crate::io::nonblocking::Nonblocking;
@@ -24,6 +24,10 @@ use crate::time::timeout;
 
 /// A TCP connection. Dropping it closes it.
 pub type TcpStream = StreamSocket<StdStream>;
+
+impl Streams for StdStream {
+    const SHORT_READ_DRAINS: bool = true;
+}
 
 impl TcpStream {
     /// Connects to the first address behind `address` that answers. Host names are looked up off
@@ -57,10 +61,7 @@ impl TcpStream {
     /// Dropping it gives the attempts up.
     pub async fn connect_timeout(address: impl Into<Address>, limit: Duration) -> io::Result<TcpStream> {
         let start = now();
-        let looked_up = timeout(limit, address.into().resolve()).await;
-        let addresses = looked_up.map_err(|elapsed| {
-            io::Error::new(io::ErrorKind::TimedOut, format!("the host was not looked up: {elapsed}"))
-        })??;
+        let addresses = address.into().resolve_within(limit).await?;
         let mut race = Race::new(&addresses, |address| Box::pin(TcpStream::connect_one(address)));
         let raced = timeout(limit.saturating_sub(now() - start), &mut race).await;
         raced.unwrap_or_else(|_| Err(race.out_of_time(limit)))

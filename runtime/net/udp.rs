@@ -17,6 +17,9 @@ pub type UdpSocket = DatagramSocket<StdSocket>;
 impl Datagrams for StdSocket {
     type Address = SocketAddr;
 
+    /// Its length has 16 bits (RFC 768).
+    const LONGEST: usize = 65_535;
+
     fn encode(address: &SocketAddr) -> io::Result<SockAddr> {
         Ok((*address).into())
     }

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::executor::local_loop::try_current;
+
 /// The address of a Unix socket (unix(7)).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -148,9 +150,12 @@ pub(crate) fn unix_socket(kind: Type) -> io::Result<Socket> {
 /// removed first.
 ///
 /// # Errors
-/// What bind(2) reports. The message has the address in it, and what may help.
+/// What bind(2) reports, or if there is no loop on this thread. The message has the address in it, and what
+/// may help.
 pub(crate) fn bind_unix(kind: Type, address: &UnixAddress, replace_stale: bool) -> io::Result<Socket> {
     let bind = || {
+        // Without a loop the socket could not be used, and its file would stay behind.
+        try_current("bind")?;
         let encoded = address.encode()?;
         let socket = unix_socket(kind)?;
         match socket.bind(&encoded) {

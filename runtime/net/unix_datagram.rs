@@ -16,6 +16,10 @@ pub type UnixDatagram = DatagramSocket<StdSocket>;
 impl Datagrams for StdSocket {
     type Address = UnixAddress;
 
+    /// It must fit into the sender's buffer, which has 212,992 bytes (`net.core.wmem_default`, socket(7)) unless
+    /// the sender has asked for more.
+    const LONGEST: usize = 1 << 18;
+
     fn encode(address: &UnixAddress) -> io::Result<SockAddr> {
         address.encode()
     }

@@ -2,7 +2,7 @@
 //!
 //! Facts (unix(7), connect(2)): connecting is over at once, one way or the other. Where the server's
 //! backlog is full, a non-blocking socket is told so (`EAGAIN`), and epoll does not tell when there is
-//! room. So it is tried again after a pause: 1 ms, doubling to 100 ms.
+//! room. So it is tried again after a pause (`patience.rs`).
 //!
 //! Read next: `split.rs`.
 
@@ -10,22 +10,14 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::pin::pin;
-use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Type};
 
-use super::stream_socket::StreamSocket;
+use super::patience::Patience;
+use super::stream_socket::{StreamSocket, Streams};
 use super::unix_address::{UnixAddress, unix_socket};
 use crate::id::WaitReason;
 use crate::task::here;
-use crate::time::sleep;
-
-/// How long the first pause is where the backlog is full.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-
-/// How long a pause gets at most.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection through a Unix socket. Dropping it closes it.
 pub type UnixStream = StreamSocket<StdStream>;
@@ -40,6 +32,10 @@ pub struct PeerCredentials {
     pub uid: u32,
     /// Its effective group then.
     pub gid: u32,
+}
+
+impl Streams for StdStream {
+    const SHORT_READ_DRAINS: bool = false;
 }
 
 impl UnixStream {
@@ -109,19 +105,18 @@ impl UnixStream {
 
 /// Connects, with pauses while the server's backlog is full.
 async fn connect_with_patience(socket: &SockRef<'_>, address: &SockAddr) -> io::Result<()> {
-    let mut pause = SHORTEST_PAUSE;
+    let mut patience = Patience::default();
     loop {
         match socket.connect(address) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             result => return result,
         }
-        let mut sleeping = pin!(sleep(pause));
+        patience.begin_pause();
         std::future::poll_fn(|context| {
             // Before the sleep says its own: what the task really waits for is the server.
             here::waits_for(WaitReason::Connect(socket.as_raw_fd()));
-            sleeping.as_mut().poll(context)
+            patience.poll(context)
         })
         .await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
