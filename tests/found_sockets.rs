@@ -12,8 +12,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::io::{AsyncRead, AsyncWrite};
-use greenroom::io::copy_bidirectional;
-use greenroom::net::{DatagramProtocol, UnixAddress, UnixDatagram, UnixListener, UnixStream};
+use greenroom::io::{LineReader, copy_bidirectional};
+use greenroom::net::{
+    DatagramProtocol, UnixAddress, UnixDatagram, UnixListenOptions, UnixListener, UnixStream,
+};
 use greenroom::{Runtime, sleep, spawn, timeout, yield_now};
 
 const MS: Duration = Duration::from_millis(1);
@@ -111,6 +113,56 @@ fn a_bind_that_fails_for_want_of_a_loop_leaves_no_file() {
     let errors = [UnixListener::bind(&path).unwrap_err(), UnixDatagram::bind(&path).unwrap_err()];
     assert!(!path.exists());
     assert!(errors.iter().all(|error| error.to_string().contains("no loop on this thread")), "{errors:?}");
+}
+
+#[test]
+fn an_endpoint_that_is_over_waits_for_nothing_though_its_transport_is_kept() {
+    within_ten_seconds(|| {
+        let runtime = virtual_runtime();
+        let stalled = runtime.try_block_on(async {
+            let (transport, task) = UnixDatagram::unbound().unwrap().run_protocol(Silent).unwrap();
+            sleep(MS).await;
+            transport.close();
+            task.await.unwrap();
+            std::future::pending::<()>().await;
+            drop(transport);
+        });
+        assert!(stalled.is_err(), "nothing can happen any more");
+    });
+}
+
+#[test]
+fn lines_that_are_always_there_let_others_run() {
+    within_ten_seconds(|| {
+        virtual_runtime().block_on(async {
+            let mut reading = spawn(async {
+                let mut lines = LineReader::new(futures::io::repeat(b'\n'), 9);
+                while lines.next_line().await.is_ok() {}
+            });
+            yield_now().await;
+            reading.cancel().await;
+        });
+    });
+}
+
+#[test]
+fn an_address_in_use_is_explained_by_what_was_tried() {
+    virtual_runtime().block_on(async {
+        let path = std::env::temp_dir().join(format!("greenroom-in-use-{}", std::process::id()));
+        let mut options = UnixListenOptions::default();
+        (options.replace_stale, options.unlink_on_drop) = (true, true);
+        let _listener = UnixListener::bind_with(&path, options).unwrap();
+        let error = UnixListener::bind_with(&path, options).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(
+            error.to_string().ends_with(": somebody answers there, or it is not such a socket"),
+            "{error}"
+        );
+        let name = UnixAddress::abstract_name(format!("greenroom-in-use-{}", std::process::id()));
+        let _listener = UnixListener::bind(&name).unwrap();
+        let error = UnixListener::bind(&name).unwrap_err();
+        assert!(!error.to_string().contains("remove the file"), "{error}");
+    });
 }
 
 /// Says the same for ever, and hears what it is told.

@@ -11,6 +11,8 @@ use futures_core::Stream;
 use futures_io::AsyncRead;
 
 use super::line_splitter::{LineSplitter, LineTooLong};
+use crate::future::give_way;
+use crate::task::here;
 
 /// How many bytes one read asks for.
 const READ_BYTES: usize = 8 * 1024;
@@ -78,6 +80,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     /// As [`next_line`](LineReader::next_line).
     pub fn poll_line(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         loop {
+            // Thousands of short lines may lie in one buffer, and a reader may be always ready.
+            if !here::spend_share() {
+                give_way(context);
+                return Poll::Pending;
+            }
             if let Some(line) = self.line_from_buffer().transpose() {
                 return Poll::Ready(line.map(Some));
             }

@@ -34,7 +34,9 @@ const HIGH_WATER_BYTES: usize = 64 * 1024;
 
 /// Queues bytes for a stream; a task of its own carries them there, in order.
 ///
-/// Several tasks may share it, and write and drain by turns. Dropping it closes it: what is queued is still sent, by and by. To give that up, [`abort`](StreamWriter::abort).
+/// Several tasks may share it, and write and drain by turns. Dropping it closes it: what is queued is still sent,
+/// by and by, as long as the loop runs; to be sure of that, await [`wait_closed`](StreamWriter::wait_closed). To give
+/// it up, [`abort`](StreamWriter::abort).
 ///
 /// ```
 /// use greenroom::io::{StreamReader, StreamWriter, duplex};

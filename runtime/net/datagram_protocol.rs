@@ -29,6 +29,7 @@ use super::datagram_socket::{Datagram, DatagramSocket, Datagrams};
 use super::patience::Patience;
 use super::udp::UdpSocket;
 use crate::id::WaitReason;
+use crate::io::registration::Wait;
 use crate::reactor::Direction;
 use crate::task::join::JoinHandle;
 use crate::waiters::{Place, WaitList};
@@ -111,8 +112,7 @@ impl<S: Datagrams + 'static> DatagramSocket<S> {
             closing: Cell::new(false),
             word: WaitList::new(),
         });
-        let task =
-            Task { endpoint: endpoint.clone(), place: Place::default(), patience: Patience::default() };
+        let task = Task { endpoint: endpoint.clone(), place: Place::default() };
         let handle = current.spawn(task.run(protocol), Some("datagram endpoint"), location);
         Ok((DatagramTransport { endpoint }, handle))
     }
@@ -233,32 +233,29 @@ impl<S: Datagrams> Endpoint<S> {
     }
 
     /// Sends one that waits.
-    fn poll_send_to(
+    fn poll_send(
         &self,
         context: &mut Context<'_>,
-        patience: &mut Patience,
-        bytes: &[u8],
-        to: &S::Address,
+        waits: &mut Waits<'_>,
+        (bytes, to): &Unsent<S::Address>,
     ) -> Poll<io::Result<usize>> {
-        let mut wait = self.socket.socket().registration().wait_unowned(Direction::Write);
-        self.socket.poll_send_patiently(context, &mut wait, patience, bytes, &S::encode(to)?)
+        let to = to.as_ref().map(S::encode).transpose()?;
+        let Waits { write, patience, .. } = waits;
+        self.socket.poll_send_patiently(context, write, patience, bytes, to.as_ref())
     }
 
     /// Sends what waits. Ready with an error, or when nothing waits any more.
-    fn poll_unsent(&self, context: &mut Context<'_>, patience: &mut Patience) -> Poll<io::Result<()>> {
+    fn poll_unsent(&self, context: &mut Context<'_>, waits: &mut Waits<'_>) -> Poll<io::Result<()>> {
         loop {
-            let Some((bytes, to)) = self.unsent.borrow_mut().pop_front() else {
+            let Some(first) = self.unsent.borrow_mut().pop_front() else {
                 return Poll::Ready(Ok(()));
             };
-            let sent = match &to {
-                Some(to) => self.poll_send_to(context, patience, &bytes, to),
-                None => self.socket.poll_send(context, &bytes),
-            };
+            let sent = self.poll_send(context, waits, &first);
             if sent.is_pending() {
-                self.unsent.borrow_mut().push_front((bytes, to));
+                self.unsent.borrow_mut().push_front(first);
                 return Poll::Pending;
             }
-            self.unsent_bytes.set(self.unsent_bytes.get() - weight(&bytes));
+            self.unsent_bytes.set(self.unsent_bytes.get() - weight(&first.0));
             if let Poll::Ready(Err(error)) = sent {
                 return Poll::Ready(Err(error));
             }
@@ -272,17 +269,29 @@ struct Task<S: Datagrams> {
     endpoint: Rc<Endpoint<S>>,
     /// Where it waits for word of that.
     place: Place,
-    /// How long it waits for room where that is not told.
+}
+
+/// How the endpoint's task waits for its socket; nothing of it is left when the task is over.
+struct Waits<'a> {
+    /// For a datagram.
+    read: Wait<'a>,
+    /// For room.
+    write: Wait<'a>,
+    /// The same where nobody tells of it.
     patience: Patience,
 }
 
 impl<S: Datagrams> Task<S> {
     /// Calls the protocol until the end.
     async fn run<P: DatagramProtocol<S>>(mut self, mut protocol: P) -> P {
+        let endpoint = self.endpoint.clone();
+        let registration = endpoint.socket.socket().registration();
+        let (read, write) = (registration.wait(Direction::Read), registration.wait(Direction::Write));
+        let mut waits = Waits { read, write, patience: Patience::default() };
         protocol.connection_made(DatagramTransport { endpoint: self.endpoint.clone() });
         let mut buffer = vec![0; S::LONGEST];
         loop {
-            match poll_fn(|context| self.poll_occasion(context, &mut buffer)).await {
+            match poll_fn(|context| self.poll_occasion(context, &mut waits, &mut buffer)).await {
                 Occasion::Received(count, from) => protocol.datagram_received(&buffer[..count], from),
                 Occasion::Failed(error) => protocol.error_received(error),
                 Occasion::Closed => break,
@@ -293,15 +302,21 @@ impl<S: Datagrams> Task<S> {
     }
 
     /// What happens next.
-    fn poll_occasion(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Occasion<S::Address>> {
+    fn poll_occasion(
+        &mut self,
+        context: &mut Context<'_>,
+        waits: &mut Waits<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Occasion<S::Address>> {
         let endpoint = &self.endpoint;
-        match endpoint.poll_unsent(context, &mut self.patience) {
+        match endpoint.poll_unsent(context, waits) {
             Poll::Ready(Err(error)) => return Poll::Ready(Occasion::Failed(error)),
             Poll::Ready(Ok(())) if endpoint.closing.get() => return Poll::Ready(Occasion::Closed),
             _ => {}
         }
         if !endpoint.closing.get()
-            && let Poll::Ready(received) = endpoint.socket.poll_recv_datagram(context, buffer)
+            && let Poll::Ready(received) =
+                endpoint.socket.poll_recv_datagram(context, &mut waits.read, buffer)
         {
             return Poll::Ready(match received {
                 Ok(datagram) if datagram.is_cut() => Occasion::Failed(too_long(&datagram)),

@@ -121,7 +121,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         let to = S::encode(&to.into())?;
         let mut wait = self.socket.registration().wait(Direction::Write);
         let mut patience = Patience::default();
-        poll_fn(|context| self.poll_send_patiently(context, &mut wait, &mut patience, bytes, &to)).await
+        poll_fn(|context| self.poll_send_patiently(context, &mut wait, &mut patience, bytes, Some(&to))).await
     }
 
     /// Receives one datagram; says how many of its bytes are in `buffer`. What does not fit is lost.
@@ -188,15 +188,17 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.try_send_by(bytes, &S::encode(&to.into())?)
     }
 
-    /// Sends one datagram to `to`. Who is refused again and again pauses in between, whatever epoll tells.
+    /// Sends one datagram, to the peer or to `to`. Who is refused again and again pauses in between, whatever
+    /// epoll tells.
     pub(crate) fn poll_send_patiently(
         &self,
         context: &mut Context<'_>,
         wait: &mut Wait<'_>,
         patience: &mut Patience,
         bytes: &[u8],
-        to: &SockAddr,
+        to: Option<&SockAddr>,
     ) -> Poll<io::Result<usize>> {
+        let socket = self.socket.get_ref();
         loop {
             if patience.is_pausing() {
                 // Before the sleep says its own.
@@ -206,7 +208,7 @@ impl<S: Datagrams> DatagramSocket<S> {
             let mut was_tried = false;
             let sent = wait.poll_call(context, || {
                 was_tried = true;
-                send_to(self.socket.get_ref(), bytes, to)
+                to.map_or_else(|| send(socket, bytes), |to| send_to(socket, bytes, to))
             });
             if sent.is_ready() {
                 *patience = Patience::default();
@@ -281,19 +283,18 @@ impl<S: Datagrams> DatagramSocket<S> {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, S::Address)>> {
-        self.poll_recv_datagram(context, buffer).map_ok(|datagram| (datagram.bytes, datagram.from))
+        let received = self.socket.poll_read_with(context, |socket| receive_from(socket, buffer, 0));
+        received.map_ok(|datagram| (datagram.bytes, datagram.from))
     }
 
-    /// The poll behind [`recv_datagram`](DatagramSocket::recv_datagram).
-    ///
-    /// # Errors
-    /// As [`recv`](DatagramSocket::recv).
-    pub fn poll_recv_datagram(
+    /// The poll behind [`recv_datagram`](DatagramSocket::recv_datagram), with a wait that the caller owns.
+    pub(crate) fn poll_recv_datagram(
         &self,
         context: &mut Context<'_>,
+        wait: &mut Wait<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<Datagram<S::Address>>> {
-        self.socket.poll_read_with(context, |socket| receive_from(socket, buffer, 0))
+        wait.poll_call(context, || receive_from(self.socket.get_ref(), buffer, 0))
     }
 
     /// Waits until a datagram, or an error, may be there; [`try_recv`](DatagramSocket::try_recv) tells.

@@ -72,7 +72,9 @@ impl UnixAddress {
     /// An error about this address; `what` completes the sentence "cannot ... /run/door".
     pub(crate) fn explain(&self, what: &str, error: &io::Error) -> io::Error {
         let remedy = match error.kind() {
-            io::ErrorKind::AddrInUse => {
+            io::ErrorKind::AddrInUse
+                if error.raw_os_error().is_some() && matches!(self, UnixAddress::Path(_)) =>
+            {
                 "; if the server that made it is gone, remove the file, or bind with `replace_stale`"
             }
             io::ErrorKind::NotFound if what == "connect to" => "; is the server running?",
@@ -171,17 +173,22 @@ pub(crate) fn bind_unix(kind: Type, address: &UnixAddress, replace_stale: bool) 
 }
 
 /// Removes the socket file at `address` if nobody answers there.
+///
+/// # Errors
+/// If it is another file, or somebody does.
 fn remove_stale(kind: Type, address: &UnixAddress, encoded: &SockAddr) -> io::Result<()> {
+    // Another's name; there is nothing to remove, and bind(2) says so again.
     let UnixAddress::Path(path) = address else { return Ok(()) };
     // Connecting to what is no socket is refused as well.
     let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
     let answer = unix_socket(kind)?.connect(encoded);
     let is_refused = answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if is_socket && is_refused {
-        log::info!("removing {address}, the socket of a server that is gone");
-        std::fs::remove_file(path)?;
+    if !(is_socket && is_refused) {
+        let why = "somebody answers there, or it is not such a socket";
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
     }
-    Ok(())
+    log::info!("removing {address}, the socket of a server that is gone");
+    std::fs::remove_file(path)
 }
 
 #[cfg(test)]
