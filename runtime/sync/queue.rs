@@ -285,15 +285,14 @@ impl<S: Store> AnyQueue<S> {
     /// Puts an item into a place that is ours.
     fn push(&self, item: S::Item) {
         self.unfinished.set(self.unfinished.get() + 1);
+        let _serving = Serving(self);
         self.store.borrow_mut().push(item);
-        self.serve();
     }
 
     /// Takes an item that is ours.
     fn pop(&self) -> Result<S::Item, QueueError> {
-        let item = self.store.borrow_mut().pop().ok_or(QueueError::ShutDown)?;
-        self.serve();
-        Ok(item)
+        let _serving = Serving(self);
+        self.store.borrow_mut().pop().ok_or(QueueError::ShutDown)
     }
 
     /// Promises free items and free places to those who wait for them.
@@ -337,6 +336,15 @@ fn promise(line: &WaitList<(), Promise>, promised: &Cell<usize>) -> bool {
         promised.set(promised.get() + 1);
         Some(Promise::Kept)
     })
+}
+
+/// A change of the store, after which those who wait are served: also if an item's `Ord` panics.
+struct Serving<'a, S: Store>(&'a AnyQueue<S>);
+
+impl<S: Store> Drop for Serving<'_, S> {
+    fn drop(&mut self) {
+        self.0.serve();
+    }
 }
 
 /// What a waiter of a queue waits for.

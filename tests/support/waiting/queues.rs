@@ -177,3 +177,47 @@ fn those_who_wait_at_an_empty_queue_are_told_of_its_end() {
         assert_eq!(got, [Ok(7), Err(QueueError::ShutDown), Err(QueueError::ShutDown)]);
     });
 }
+
+/// A number that cannot be compared any more once the flag is set.
+struct Fragile(u32, Rc<Cell<bool>>);
+
+impl Ord for Fragile {
+    fn cmp(&self, other: &Fragile) -> std::cmp::Ordering {
+        assert!(!self.1.get(), "no order");
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Fragile {
+    fn partial_cmp(&self, other: &Fragile) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Fragile {
+    fn eq(&self, other: &Fragile) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Fragile {}
+
+#[test]
+fn an_order_that_panics_leaves_nobody_waiting_for_room_that_is_there() {
+    play(async {
+        let is_broken = Rc::new(Cell::new(false));
+        let item = |number| Fragile(number, is_broken.clone());
+        let queue = Rc::new(PriorityQueue::bounded(3));
+        for number in [1, 2, 3] {
+            assert!(queue.try_put(item(number)).is_ok());
+        }
+        let (puts, last) = (queue.clone(), item(4));
+        let putter = spawn(async move { puts.put(last).await.is_ok() });
+        yield_now().await;
+        is_broken.set(true);
+        let get = std::panic::AssertUnwindSafe(|| queue.try_get().is_ok());
+        assert!(std::panic::catch_unwind(get).is_err());
+        is_broken.set(false);
+        assert_eq!(putter.await.ok(), Some(true), "the item is gone with the panic, and its place is free");
+    });
+}
