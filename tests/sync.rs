@@ -324,3 +324,21 @@ fn a_broken_barrier_keeps_nobody_waiting_until_it_is_reset() {
         assert_eq!((one.await.unwrap(), two.await.unwrap()), (Ok(0), Ok(1)));
     });
 }
+
+#[test]
+fn a_barrier_that_keeps_nobody_waiting_gives_way_now_and_then() {
+    play(async {
+        for barrier in [Barrier::new(1), Barrier::new(2)] {
+            if barrier.statistics().parties == 2 {
+                barrier.abort();
+            }
+            let other = spawn(async {});
+            let mut count = 0;
+            while !other.is_finished() && count < 1000 {
+                let _ = barrier.wait().await;
+                count += 1;
+            }
+            assert!((128..130).contains(&count), "a share of turns, not {count}");
+        }
+    });
+}

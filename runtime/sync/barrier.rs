@@ -78,15 +78,18 @@ impl Barrier {
     /// # Cancel safety
     /// If it is dropped, the others wait for somebody else instead.
     pub async fn wait(&self) -> Result<usize, BrokenBarrier> {
-        if self.is_broken.get() {
-            return Err(BrokenBarrier);
-        }
-        if self.waiting.len() + 1 == self.parties {
-            return Ok(self.let_go(Ok));
-        }
         let mut party = Party { barrier: self, place: Place::default() };
         let reason = WaitReason::Barrier(self.number.id());
-        poll_fn(|context| self.waiting.poll_grant(&mut party.place, context, reason, ())).await
+        poll_fn(|context| self.waiting.poll_take(&mut party.place, context, reason, (), || self.come())).await
+    }
+
+    /// What one who comes finds without waiting: bad news, or that the group is complete.
+    fn come(&self) -> Option<Result<usize, BrokenBarrier>> {
+        match () {
+            () if self.is_broken() => Some(Err(BrokenBarrier)),
+            () if self.waiting.len() + 1 == self.parties => Some(Ok(self.let_go(Ok))),
+            () => None,
+        }
     }
 
     /// [`wait`](Barrier::wait), but no longer than `limit`; then the barrier is broken for all.
