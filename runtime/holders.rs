@@ -9,7 +9,8 @@
 //!                                1 ──► Ledger "semaphore", holders: task 3, task 4
 //! ```
 //!
-//! Primitives are of one thread, and so is this list; it outlives the loops.
+//! Primitives are of one thread, and so is this list; it outlives the loops, except one that stands in a
+//! thread-local itself: when the thread ends, that may find the list gone.
 //!
 //! Read next: `rng.rs`.
 
@@ -19,13 +20,16 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::id::{PrimitiveId, TaskId};
+use crate::id::{LoopId, LoopTask, PrimitiveId, TaskId};
 use crate::table::{Key, Table};
 
 thread_local! {
     /// Each primitive that exists on this thread.
     static LEDGERS: RefCell<Table<Rc<Ledger>>> = const { RefCell::new(Table::new()) };
 }
+
+/// The number of a primitive that is made when the list is gone already, by another thread-local's destructor.
+const NOWHERE: Key = Key { slot: u32::MAX, generation: u32::MAX };
 
 /// What is known of one primitive.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ struct Ledger {
     /// The name that the program gave it.
     name: RefCell<Option<Arc<str>>>,
     /// Who holds it: a task, or code outside of any.
-    holders: RefCell<Table<Option<TaskId>>>,
+    holders: RefCell<Table<Option<LoopTask>>>,
 }
 
 /// A primitive's number, which is its own until it is dropped, and its ledger.
@@ -54,8 +58,8 @@ impl Numbered {
     /// The next free number, for a primitive of this kind.
     pub(crate) fn new(kind: &'static str) -> Numbered {
         let ledger = Rc::new(Ledger { kind, name: RefCell::new(None), holders: RefCell::new(Table::new()) });
-        let key = LEDGERS.with_borrow_mut(|ledgers| ledgers.insert(ledger.clone()));
-        Numbered { id: PrimitiveId(key), ledger }
+        let key = LEDGERS.try_with(|ledgers| ledgers.borrow_mut().insert(ledger.clone()));
+        Numbered { id: PrimitiveId(key.unwrap_or(NOWHERE)), ledger }
     }
 
     /// The number.
@@ -69,7 +73,7 @@ impl Numbered {
     }
 
     /// From now on `task` holds it, perhaps besides others.
-    pub(crate) fn hold(&self, task: Option<TaskId>) -> Hold {
+    pub(crate) fn hold(&self, task: Option<LoopTask>) -> Hold {
         Hold(self.ledger.holders.borrow_mut().insert(task))
     }
 
@@ -78,16 +82,21 @@ impl Numbered {
         self.ledger.holders.borrow_mut().remove(hold.0);
     }
 
-    /// The tasks that hold it; one that does so twice is named twice.
+    /// The tasks that hold it, of whichever loop; one that does so twice is named twice.
     pub(crate) fn holders(&self) -> Vec<TaskId> {
-        self.ledger.tasks()
+        self.ledger.tasks(|_| true)
     }
 }
 
 impl Ledger {
-    /// The tasks that hold it.
-    fn tasks(&self) -> Vec<TaskId> {
-        self.holders.borrow().iter().filter_map(|(_, task)| *task).collect()
+    /// The tasks that hold it, of the loops that `are_asked_for`.
+    fn tasks(&self, are_asked_for: impl Fn(LoopId) -> bool) -> Vec<TaskId> {
+        let holders = self.holders.borrow();
+        holders
+            .iter()
+            .filter_map(|(_, task)| task.filter(|task| are_asked_for(task.home)))
+            .map(|task| task.id)
+            .collect()
     }
 }
 
@@ -130,23 +139,25 @@ impl Ledger {
     }
 }
 
-/// The primitive of this number, and the tasks that hold it now, each once; `None` if it is gone.
-pub(crate) fn look_up(id: PrimitiveId) -> Option<(Primitive, Vec<TaskId>)> {
-    LEDGERS.with_borrow(|ledgers| {
+/// The primitive of this number, and the tasks of the loop `home` that hold it now, each once; `None` if it
+/// is gone.
+pub(crate) fn look_up(id: PrimitiveId, home: LoopId) -> Option<(Primitive, Vec<TaskId>)> {
+    let look_up = |ledgers: &Table<Rc<Ledger>>| {
         let ledger = ledgers.get(id.0)?;
-        let mut tasks = ledger.tasks();
+        let mut tasks = ledger.tasks(|of| of == home);
         tasks.sort();
         tasks.dedup();
         Some((ledger.describe(id.0), tasks))
-    })
+    };
+    LEDGERS.try_with(|ledgers| look_up(&ledgers.borrow())).ok().flatten()
 }
 
-/// Everything that is held on this thread, by the task that holds it.
-pub(crate) fn all_held() -> HashMap<TaskId, Vec<Primitive>> {
+/// Everything that is held by tasks of the loop `home`, by task.
+pub(crate) fn all_held(home: LoopId) -> HashMap<TaskId, Vec<Primitive>> {
     let mut all: HashMap<TaskId, Vec<Primitive>> = HashMap::new();
-    LEDGERS.with_borrow(|ledgers| {
-        for (key, ledger) in ledgers.iter() {
-            for task in ledger.tasks() {
+    let _ = LEDGERS.try_with(|ledgers| {
+        for (key, ledger) in ledgers.borrow().iter() {
+            for task in ledger.tasks(|of| of == home) {
                 all.entry(task).or_default().push(ledger.describe(key));
             }
         }

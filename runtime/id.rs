@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::table::Key;
@@ -29,6 +30,27 @@ impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Names one loop of the process; it is never given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoopId(u64);
+
+impl LoopId {
+    /// A new loop's name.
+    pub(crate) fn next() -> LoopId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        LoopId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A task and its loop: [`TaskId`]s of two loops may be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoopTask {
+    /// The loop.
+    pub(crate) home: LoopId,
+    /// The task there.
+    pub(crate) id: TaskId,
 }
 
 /// Names one primitive of `sync` on its thread: a mutex, a queue, an event.

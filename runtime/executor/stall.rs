@@ -39,7 +39,7 @@ pub struct TaskInfo {
     pub more_reasons: usize,
     /// What it waits for, if that is a lock or a semaphore of [`sync`](crate::sync).
     pub awaited: Option<Primitive>,
-    /// The tasks that hold it; the one that waits may be among them.
+    /// The tasks of this loop that hold it; the one that waits may be among them.
     pub held_by: Vec<TaskId>,
     /// What it holds itself.
     pub holds: Vec<Primitive>,
@@ -135,9 +135,10 @@ impl LocalLoop {
     /// Every task that is not finished.
     pub(crate) fn task_list(&self) -> Vec<TaskInfo> {
         let now = self.clock().read();
-        let held = all_held();
+        let home = self.home().id;
+        let held = all_held(home);
         let info = |task: &TaskRef| {
-            let (awaited, held_by) = task.reason.get().primitive().and_then(look_up).unzip();
+            let (awaited, held_by) = task.reason.get().primitive().and_then(|id| look_up(id, home)).unzip();
             TaskInfo {
                 id: task.id,
                 name: task.name().map(str::to_string),

@@ -12,6 +12,10 @@
 //! task is kept in [`Woken`] while the set polls, and after that only as long as somebody else holds a
 //! [`BranchWaker`]: such a one is *lent*, and the last to go takes the task's waker with it.
 //!
+//! A name is good in one loop, and as long as the set is polled with a waker that has one. A set that
+//! moves away from either polls all branches anew; what they have left behind there, a timer say, finds
+//! the task through the loop that the set was polled in last.
+//!
 //! Invariants: a branch stands in the queue once if its mark is set, else not at all. `lent` is the
 //! number of `BranchWaker`s that are marked as lent. The lock is never held while a waker is cloned,
 //! used or dropped.
@@ -24,8 +28,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Wake, Waker};
 
+use crate::atomic;
 use crate::id::TaskId;
-use crate::task::header::{LocalWaker, TaskBranch};
+use crate::task::header::{Home, LocalWaker, TaskBranch};
+use crate::task::here;
 
 /// Which branches of a set were woken, and whom to wake for it.
 pub(crate) struct Woken {
@@ -39,6 +45,8 @@ struct Inside {
     queue: VecDeque<u64>,
     /// The task's name, if it has one.
     name: Option<LocalWaker>,
+    /// The loop in which the set was polled last, where the name is good.
+    home: Option<atomic::Arc<Home>>,
     /// The task's waker, while it may be needed and until it is used.
     waker: Option<Waker>,
     /// How many branches' wakers are held by others.
@@ -50,8 +58,9 @@ struct Inside {
 impl Woken {
     /// Nobody was woken, and there is nobody to wake.
     pub(crate) fn new() -> Arc<Woken> {
-        let (queue, name, waker) = (VecDeque::new(), None, None);
-        Arc::new(Woken { inside: Mutex::new(Inside { queue, name, waker, lent: 0, polling: false }) })
+        let queue = VecDeque::new();
+        let inside = Inside { queue, name: None, home: None, waker: None, lent: 0, polling: false };
+        Arc::new(Woken { inside: Mutex::new(inside) })
     }
 
     /// The lock, which no user code can poison: nothing panics while it is held.
@@ -79,10 +88,14 @@ impl Woken {
         let is_named = name.is_some();
         let mut inside = self.lock();
         inside.polling = true;
+        let (has_moved, old_home) = inside.move_home();
         let old = (inside.waker.replace(waker), std::mem::replace(&mut inside.name, name));
+        let has_moved = has_moved || (old.1.is_some() && !is_named);
         drop(inside);
-        drop(old);
-        Polling { woken: self, is_named }
+        let polling = Polling { woken: self, is_named, has_moved };
+        // Only now: it may be a waker of somebody else's, and panic.
+        drop((old, old_home));
+        polling
     }
 
     /// A lent waker is back. The task's waker may not be needed any more.
@@ -96,6 +109,15 @@ impl Woken {
 }
 
 impl Inside {
+    /// Notes the loop that polls; says whether it is another than before, and which that was.
+    fn move_home(&mut self) -> (bool, Option<atomic::Arc<Home>>) {
+        if self.home.as_ref().is_some_and(|home| here::at(home, |_| ()).is_some()) {
+            return (false, None);
+        }
+        let old = std::mem::replace(&mut self.home, here::home());
+        (old.is_some() || self.home.is_some(), old)
+    }
+
     /// The task's waker, if nobody could ask for it.
     fn unneeded_waker(&mut self) -> Option<Waker> {
         if self.polling || self.lent > 0 { None } else { self.waker.take() }
@@ -114,6 +136,8 @@ pub(crate) struct Polling<'a> {
     woken: &'a Woken,
     /// Whether the task that polls can be woken by name.
     pub(crate) is_named: bool,
+    /// Whether the names that the branches have left behind are good no more: all must be polled.
+    pub(crate) has_moved: bool,
 }
 
 impl Drop for Polling<'_> {
@@ -147,11 +171,12 @@ impl Branch {
 
     /// Puts the branch in the queue, if it is not there, and then gives what `then` finds.
     fn enqueue<R>(&self, then: impl FnOnce(&mut Inside) -> R) -> Option<R> {
+        // Locked before: the set must not be polled and move on between the mark and the queue.
+        let mut inside = self.woken.lock();
         // Whoever sets the mark releases what it wrote; `unqueue` acquires it, from all who have.
         if self.is_queued.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let mut inside = self.woken.lock();
         inside.queue.push_back(self.id);
         Some(then(&mut inside))
     }
@@ -168,8 +193,14 @@ impl Branch {
 }
 
 impl TaskBranch for Branch {
-    fn mark(&self) -> Option<LocalWaker> {
-        self.enqueue(|inside| inside.name.clone()).flatten()
+    fn mark(&self) -> Option<(LocalWaker, Option<atomic::Arc<Home>>)> {
+        let whom = self.enqueue(|inside| {
+            // A name that was left behind in a place finds the waker, if the set is polled without one now.
+            let waker = &mut inside.waker;
+            let whom = inside.name.clone().or_else(|| waker.take().map(LocalWaker::Other));
+            whom.map(|whom| (whom, inside.home.clone()))
+        });
+        whom.flatten()
     }
 
     fn task(&self) -> Option<TaskId> {

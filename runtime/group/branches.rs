@@ -18,10 +18,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::branch::{Branch, KeptWaker, Woken};
-use crate::atomic;
 use crate::future::give_way;
 use crate::id::WaitReason;
-use crate::task::header::{Home, Payload, TaskBranch};
+use crate::task::header::{Payload, TaskBranch};
 use crate::task::here::{self, Reasons, RunningBranch};
 use crate::task::waker::{drop_payload, guard, panic_message};
 
@@ -35,8 +34,6 @@ pub(crate) struct Branches<F> {
     next: u64,
     /// How many things they wait for, all together.
     reasons: usize,
-    /// The loop in which they were polled last.
-    home: Option<atomic::Arc<Home>>,
 }
 
 /// One of the futures.
@@ -58,7 +55,7 @@ pub(crate) struct Batch(Option<usize>);
 impl<F: Future + Unpin> Branches<F> {
     /// An empty set.
     pub(crate) fn new() -> Branches<F> {
-        Branches { woken: Woken::new(), members: BTreeMap::new(), next: 0, reasons: 0, home: None }
+        Branches { woken: Woken::new(), members: BTreeMap::new(), next: 0, reasons: 0 }
     }
 
     /// Takes one more in, to be polled at the next poll; from within one, or before the first.
@@ -83,9 +80,12 @@ impl<F: Future + Unpin> Branches<F> {
         if self.members.is_empty() {
             return Poll::Ready(None);
         }
-        self.notice_home();
         let woken = self.woken.clone();
         let polling = woken.poll(context);
+        if polling.has_moved {
+            // What waits where the set was before must say so here.
+            self.members.values().for_each(|member| member.branch.queue_again());
+        }
         let left = batch.0.get_or_insert_with(|| woken.len());
         while *left > 0 {
             if !here::spend_share() {
@@ -146,18 +146,6 @@ impl<F: Future + Unpin> Branches<F> {
                 guard("dropping a branch", || drop(member));
                 resume_unwind(payload)
             }
-        }
-    }
-
-    /// In another loop than before, all are polled again: what waits for the old one must say so.
-    fn notice_home(&mut self) {
-        if self.home.as_ref().is_some_and(|home| here::at(home, |_| ()).is_some()) {
-            return;
-        }
-        let home = here::home();
-        if home.is_some() || self.home.is_some() {
-            self.members.values().for_each(|member| member.branch.queue_again());
-            self.home = home;
         }
     }
 }

@@ -111,7 +111,7 @@ impl<T> Mutex<T> {
 
     /// The running task's guard of the mutex, which was taken or granted for it.
     fn guard(&self) -> MutexGuard<'_, T> {
-        let hold = self.number.hold(here::running_id());
+        let hold = self.number.hold(here::running());
         MutexGuard { mutex: self, hold, value: Some(self.value.borrow_mut()) }
     }
 

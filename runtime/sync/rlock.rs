@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use super::mutex::LockStatistics;
 use crate::holders::{Hold, Numbered};
-use crate::id::{TaskId, WaitReason};
+use crate::id::{LoopTask, WaitReason};
 use crate::task::here;
 use crate::waiters::{Place, WaitList};
 
@@ -27,7 +27,7 @@ pub struct RLock {
     /// How often the owner holds it; 0 is free. A grant on its way counts as one hold.
     depth: Cell<usize>,
     /// The owner, if it is held; `None` for code outside of any task, and for a grant on its way.
-    owner: Cell<Option<TaskId>>,
+    owner: Cell<Option<LoopTask>>,
     /// Whether it was granted to one who has not run since, and may not be entered by anybody else.
     is_promised: Cell<bool>,
     /// Who waits.
@@ -87,14 +87,14 @@ impl RLock {
 
     /// One hold more, if the running task holds it or nobody does.
     fn enter(&self) -> Option<()> {
-        let is_ours = !self.is_promised.get() && self.owner.get() == here::running_id();
+        let is_ours = !self.is_promised.get() && self.owner.get() == here::running();
         (self.depth() == 0 || is_ours).then(|| self.depth.set(self.depth() + 1))
     }
 
     /// The guard of the running task, whose hold is counted.
     fn guard(&self) -> RLockGuard<'_> {
         self.is_promised.set(false);
-        self.owner.set(here::running_id());
+        self.owner.set(here::running());
         RLockGuard { lock: self, hold: self.number.hold(self.owner.get()) }
     }
 

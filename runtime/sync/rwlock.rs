@@ -147,13 +147,13 @@ impl<T> RwLock<T> {
 
     /// The guard of a reader that is in the books.
     fn read_guard(&self) -> ReadGuard<'_, T> {
-        let hold = self.number.hold(here::running_id());
+        let hold = self.number.hold(here::running());
         ReadGuard { lock: self, hold, value: Some(self.value.borrow()) }
     }
 
     /// The guard of a writer that is in the books.
     fn write_guard(&self) -> WriteGuard<'_, T> {
-        let hold = self.number.hold(here::running_id());
+        let hold = self.number.hold(here::running());
         WriteGuard { lock: self, hold, value: Some(self.value.borrow_mut()) }
     }
 }

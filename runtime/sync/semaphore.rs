@@ -195,7 +195,7 @@ pub struct Permit<S: Borrow<Semaphore>> {
 impl<S: Borrow<Semaphore>> Permit<S> {
     /// These permits are the running task's.
     fn new(semaphore: S, permits: usize) -> Permit<S> {
-        let hold = semaphore.borrow().number.hold(here::running_id());
+        let hold = semaphore.borrow().number.hold(here::running());
         Permit { semaphore, permits, hold }
     }
 

@@ -32,7 +32,7 @@ use super::state::TaskState;
 use crate::atomic::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use crate::clock::Moment;
 use crate::fault::{self, Fault};
-use crate::id::{TaskId, WaitReason};
+use crate::id::{LoopId, TaskId, WaitReason};
 use crate::inbox::{Inbox, Posted};
 use crate::observer::Ending;
 
@@ -41,6 +41,8 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// A loop as its tasks and handles know it, from any thread.
 pub(crate) struct Home {
+    /// Which loop of the process it is.
+    pub(crate) id: LoopId,
     /// Where other threads leave word.
     pub(crate) inbox: Inbox<Mail>,
     /// Wakes the thread when it sleeps in its reactor.
@@ -65,6 +67,7 @@ impl Home {
         unregister: Box<dyn Fn(RawFd) + Send + Sync>,
     ) -> Home {
         Home {
+            id: LoopId::next(),
             inbox: Inbox::new(),
             notify,
             unregister,
@@ -126,8 +129,9 @@ impl fmt::Debug for Mail {
 /// A part of a task that is woken by a name of its own, so that the task polls only what was woken
 /// (see `group/branch.rs`).
 pub(crate) trait TaskBranch: fmt::Debug + Send + Sync {
-    /// Marks the branch as woken. Gives whom to wake for that, unless it was marked already.
-    fn mark(&self) -> Option<LocalWaker>;
+    /// Marks the branch as woken. Gives whom to wake for that, and the loop in which a name is good, unless
+    /// it was marked already.
+    fn mark(&self) -> Option<(LocalWaker, Option<Arc<Home>>)>;
 
     /// The task.
     fn task(&self) -> Option<TaskId>;

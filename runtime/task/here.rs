@@ -21,7 +21,7 @@ use super::header::{Header, Home, TaskBranch, TaskRef};
 use super::state::TaskState;
 use crate::atomic::{Arc, thread_local};
 use crate::clock::Clock;
-use crate::id::{TaskId, WaitReason};
+use crate::id::{LoopTask, TaskId, WaitReason};
 use crate::table::{Key, Table};
 
 /// How often one poll of a task may find something ready (an I/O call that went through, a time that has
@@ -192,7 +192,12 @@ pub(crate) fn branch_of(waker: &Waker) -> Option<Weak<dyn TaskBranch>> {
 
 /// The task that is being polled on this thread.
 pub(crate) fn running_id() -> Option<TaskId> {
-    with(|here| here.with_running(|task| task.id)).flatten()
+    running().map(|task| task.id)
+}
+
+/// The same with its loop, for who may look at it from another.
+pub(crate) fn running() -> Option<LoopTask> {
+    with(|here| here.with_running(|task| LoopTask { home: here.home.id, id: task.id })).flatten()
 }
 
 /// Spends a unit of the running task's share. False: it has had its share and must give way.

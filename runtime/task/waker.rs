@@ -19,8 +19,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, LocalWaker, Mail, TaskRef};
+use super::header::{Header, Home, LocalWaker, Mail, TaskRef};
 use super::here::{self, Here};
+use crate::atomic::Arc;
+use crate::id::TaskId;
 
 /// What a `Waker` of ours does. The data pointer is a counted `NonNull<Header>`.
 static WAKER_VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, release);
@@ -127,12 +129,25 @@ impl LocalWaker {
         match (self, here) {
             (LocalWaker::Task(id), Some(here)) => here.wake_id(id),
             (LocalWaker::Task(_), None) => {}
-            (LocalWaker::Branch(branch), _) => {
-                if let Some(parent) = branch.upgrade().and_then(|branch| branch.mark()) {
-                    parent.wake_in(here);
-                }
-            }
+            (LocalWaker::Branch(branch), _) => match branch.upgrade().and_then(|branch| branch.mark()) {
+                Some((LocalWaker::Task(id), Some(home))) => wake_at(id, &home, here),
+                Some((parent, _)) => parent.wake_in(here),
+                None => {}
+            },
             (LocalWaker::Other(waker), _) => guard("a waker", || waker.wake()),
+        }
+    }
+}
+
+/// Wakes the task `id` of the loop `home`, which `here` is not if the task's branch has moved since it was
+/// kept: then the loop gets a letter.
+fn wake_at(id: TaskId, home: &Arc<Home>, here: Option<&Here>) {
+    match here.filter(|here| Arc::ptr_eq(&here.home, home)) {
+        Some(here) => here.wake_id(id),
+        None => {
+            let at_home = home.clone();
+            let wake = move || here::at(&at_home, |here| here.wake_id(id)).unwrap_or_default();
+            drop(home.post(Mail::Run(Box::new(wake))));
         }
     }
 }
