@@ -6,7 +6,7 @@
 #[path = "support/core/mod.rs"]
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use greenroom::sync::{Event, Mutex, RLock};
-use greenroom::{BlockOnError, Runtime, join_all, scope, sleep, spawn, yield_now};
+use greenroom::sync::{Event, Mutex, Queue, RLock};
+use greenroom::{BlockOnError, Rng, Runtime, join_all, scope, select, sleep, spawn, yield_now};
 use support::{assert_whole, virtual_runtime, within_patience};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ fn what_a_set_left_in_another_loop_wakes_it_where_it_is() {
         task
     });
     // The timer of the first loop goes off while the set waits in the second.
-    let polls = Rc::new(std::cell::Cell::new(0));
+    let polls = Rc::new(Cell::new(0));
     let counted = polls.clone();
     one.block_on(async move {
         for _ in 0..4 {
@@ -195,4 +195,89 @@ fn a_waiter_that_outlives_its_loop_hands_its_grant_on() {
     assert!(mutex.is_locked(), "granted to the one in line");
     assert!(two.block_on(poll_fn(|context| Poll::Ready(left.as_mut().poll(context).is_ready()))));
     assert!(!mutex.is_locked());
+}
+
+/// What each branch of the wanderer waits for, and how often it has got that.
+type Inbox = Rc<(Queue<()>, Cell<usize>)>;
+
+/// Gets for ever.
+async fn gets(inbox: Inbox) {
+    while inbox.0.get().await.is_ok() {
+        inbox.1.set(inbox.1.get() + 1);
+    }
+}
+
+/// Several that get for ever, in one of three kinds of set.
+fn crowd(kind: usize, inboxes: &[Inbox]) -> Pin<Box<dyn Future<Output = ()>>> {
+    let inboxes = inboxes.to_vec();
+    match kind {
+        0 => Box::pin(async { drop(join_all(inboxes.into_iter().map(gets)).await) }),
+        1 => Box::pin(async { FuturesUnordered::from_iter(inboxes.into_iter().map(gets)).collect().await }),
+        _ => Box::pin(async {
+            scope(async |scope| {
+                for inbox in inboxes {
+                    scope.spawn(gets(inbox));
+                }
+            })
+            .await
+        }),
+    }
+}
+
+/// Polls `set` in a manner that depends on `kind`, until told to stop; gives the set back.
+async fn host(
+    mut set: Pin<Box<dyn Future<Output = ()>>>,
+    kind: usize,
+    stop: Rc<Event>,
+) -> Pin<Box<dyn Future<Output = ()>>> {
+    let lend = async move {
+        let _ = select(set.as_mut(), stop.wait()).await;
+        set
+    };
+    match kind {
+        0 => lend.await,
+        1 => FuturesUnordered::from_iter([lend]).next().await.unwrap(),
+        2 => join_all([lend]).await.pop().unwrap(),
+        _ => join_all([FuturesUnordered::from_iter([lend]).into_future()]).await.pop().unwrap().0.unwrap(),
+    }
+}
+
+#[test]
+fn a_set_that_wanders_between_executors_loops_and_tasks_misses_no_wake() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let loops = [virtual_runtime(), virtual_runtime()];
+        let inboxes: Vec<Inbox> = (0..6).map(|_| Rc::new((Queue::unbounded(), Cell::new(0)))).collect();
+        let parts = inboxes.chunks(2).map(|pair| crowd(rng.below(3), pair)).collect::<Vec<_>>();
+        let mut set: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async { drop(join_all(parts).await) });
+        let put = [const { Cell::new(0) }; 6];
+        for _ in 0..20 {
+            let send = |rng: &mut Rng| {
+                let to = rng.below(6);
+                inboxes[to].0.try_put(()).unwrap();
+                put[to].set(put[to].get() + 1);
+            };
+            if rng.below(2) == 1 {
+                send(&mut rng); // while nobody polls
+            }
+            let (at, kind) = (rng.below(2), rng.below(4));
+            set = loops[at].block_on(async {
+                let stop = Rc::new(Event::new());
+                let task = spawn(host(set, kind, stop.clone()));
+                for _ in 0..rng.below(6) {
+                    (0..rng.below(3)).for_each(|_| send(&mut rng));
+                    for _ in 0..rng.below(12) {
+                        yield_now().await;
+                    }
+                }
+                for _ in 0..12 {
+                    yield_now().await;
+                }
+                let got = inboxes.iter().map(|inbox| inbox.1.get()).collect::<Vec<_>>();
+                assert_eq!(got, put.each_ref().map(Cell::get), "seed {seed}, polled in the manner {kind}");
+                stop.set();
+                task.await.unwrap()
+            });
+        }
+    }
 }
