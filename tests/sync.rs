@@ -342,3 +342,14 @@ fn a_barrier_that_keeps_nobody_waiting_gives_way_now_and_then() {
         }
     });
 }
+
+#[test]
+fn an_executor_inside_of_a_task_is_not_held_up_by_the_tasks_share() {
+    play(async {
+        let mutex = Mutex::new(0);
+        for _ in 0..1000 {
+            *futures::executor::block_on(mutex.lock()) += 1;
+        }
+        assert_eq!(mutex.into_inner(), 1000);
+    });
+}

@@ -19,6 +19,10 @@ use crate::waiters::{Place, WaitList};
 
 /// A lock that belongs to a task, which may take it several times and lets it go as often.
 ///
+/// Two futures of one task, joined for instance, are one owner: the second gets in while the first holds
+/// the lock. But one that came while another *task* held it stands in line, and stays there until the
+/// lock is free, though its own task may have it before; the first must not wait for the second then.
+///
 /// A guard that is handed to another task keeps the lock the first task's: it is the taking that counts.
 #[derive(Debug)]
 pub struct RLock {

@@ -26,7 +26,7 @@ use crate::table::{Key, Table};
 
 /// How often one poll of a task may find something ready (an I/O call that went through, a time that has
 /// come) before it must give way.
-const SHARE_OF_A_POLL: u32 = 128;
+const SHARE_OF_A_POLL: i32 = 128;
 
 /// An entry of the run queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,8 +66,8 @@ pub(crate) struct Here {
     running: Cell<Option<NonNull<Header>>>,
     /// The branch of it that is being polled, if that can be woken by name.
     branch: Cell<Option<RunningBranch>>,
-    /// What is left of its share.
-    share_left: Cell<u32>,
+    /// What is left of its share; below 0, how often it was told so.
+    share_left: Cell<i32>,
 }
 
 /// Why a poll, or a branch's part of one, ended without a value.
@@ -204,7 +204,9 @@ pub(crate) fn running() -> Option<LoopTask> {
 pub(crate) fn spend_share() -> bool {
     with(|here| {
         let left = here.share_left.get();
-        here.share_left.set(left.saturating_sub(1));
+        // Whoever goes on asking within the poll is an executor inside of the task (a `block_on` of others):
+        // to give way leads nowhere there, and would for ever.
+        here.share_left.set(if left == -SHARE_OF_A_POLL { SHARE_OF_A_POLL } else { left - 1 });
         // Outside of any task there is no poll that could end.
         left > 0 || here.running.get().is_none()
     })
