@@ -353,3 +353,12 @@ fn an_executor_inside_of_a_task_is_not_held_up_by_the_tasks_share() {
         assert_eq!(mutex.into_inner(), 1000);
     });
 }
+
+#[test]
+fn a_permit_that_comes_back_to_a_semaphore_without_bound_does_not_panic() {
+    let semaphore = Semaphore::new(1);
+    let permit = semaphore.try_acquire().unwrap();
+    semaphore.release(usize::MAX);
+    drop(permit);
+    assert_eq!(semaphore.free(), usize::MAX);
+}

@@ -135,3 +135,17 @@ fn run_until_cancelled_gives_the_value_or_drops_the_work() {
         cancel.await.unwrap();
     });
 }
+
+#[test]
+fn a_cancelled_token_that_is_awaited_in_a_loop_gives_way_now_and_then() {
+    shuffled(1).block_on(async {
+        let token = CancellationToken::new();
+        token.cancel();
+        let (other, mut count) = (spawn(async {}), 0);
+        while !other.is_finished() && count < 1000 {
+            token.cancelled().await;
+            count += 1;
+        }
+        assert!(count < 1000, "the other never ran");
+    });
+}

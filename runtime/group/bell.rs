@@ -7,7 +7,9 @@
 
 use std::task::{Context, Poll, ready};
 
+use crate::future::give_way;
 use crate::id::WaitReason;
+use crate::task::here;
 use crate::waiters::{Place, WaitList};
 
 /// What those who wait listen to.
@@ -33,6 +35,11 @@ impl Bell {
     ) -> Poll<()> {
         while !is_so() {
             ready!(self.listeners.poll_grant(place, context, reason, ()));
+        }
+        if !here::spend_share() {
+            // Some news are so for ever: whoever asks in a loop must not keep the loop to itself.
+            give_way(context);
+            return Poll::Pending;
         }
         self.leave(place);
         Poll::Ready(())

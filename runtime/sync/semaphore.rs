@@ -99,14 +99,15 @@ impl Semaphore {
     /// # Panics
     /// If there would be more than `usize::MAX`.
     pub fn release(&self, permits: usize) {
+        assert!(self.free().checked_add(permits).is_some(), "a semaphore holds at most usize::MAX permits");
         self.kept.set(self.kept.get().saturating_sub(permits));
         self.give(permits);
     }
 
-    /// More permits are free.
+    /// More permits are free. Of a number without bound those that come back may be lost: a destructor
+    /// does not panic.
     fn give(&self, permits: usize) {
-        let free = self.free.get().checked_add(permits);
-        self.free.set(free.expect("a semaphore holds at most usize::MAX permits"));
+        self.free.set(self.free().saturating_add(permits));
         self.serve();
     }
 
