@@ -68,7 +68,13 @@ pub(crate) struct WaitList<W = (), G = ()> {
 
 /// A waiting future's place in a list; empty while it does not wait.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<Key>);
+pub(crate) struct Place {
+    /// Its key, while it waits.
+    key: Option<Key>,
+    /// Whether it gave way for want of a share, and goes on without one: what is polled before it may be always
+    /// ready, and would leave it none, poll after poll.
+    gave_way: bool,
+}
 
 impl<W, G> Line<W, G> {
     /// Takes a waiter out of the line; it stays in the table.
@@ -136,8 +142,9 @@ impl<W, G> WaitList<W, G> {
         wants: W,
         take: impl FnOnce() -> Option<G>,
     ) -> Poll<G> {
-        if place.0.is_none() {
-            if !here::spend_share() {
+        if place.key.is_none() {
+            if !std::mem::take(&mut place.gave_way) && !here::spend_share() {
+                place.gave_way = true;
                 give_way(context);
                 return Poll::Pending;
             }
@@ -162,13 +169,13 @@ impl<W, G> WaitList<W, G> {
         let waker = LocalWaker::of(context);
         let here = current().map_or(Weak::new(), |current| Rc::downgrade(&current.here));
         let mut line = self.line.borrow_mut();
-        let old = match place.0.and_then(|key| line.waiters.get_mut(key)) {
+        let old = match place.key.and_then(|key| line.waiters.get_mut(key)) {
             Some(waiter) => {
                 waiter.here = here;
                 waiter.waker.replace(waker)
             }
             None => {
-                place.0 = Some(line.join(waker, here, wants));
+                place.key = Some(line.join(waker, here, wants));
                 None
             }
         };
@@ -180,13 +187,13 @@ impl<W, G> WaitList<W, G> {
 
     /// The grant of a waiter, which then has no place any more.
     fn take_grant(&self, place: &mut Place) -> Option<G> {
-        let key = place.0?;
+        let key = place.key?;
         let mut line = self.line.borrow_mut();
         let granted = line.waiters.get_mut(key)?.granted.take()?;
         let gone = line.waiters.remove(key);
         drop(line);
         drop(gone);
-        place.0 = None;
+        place.key = None;
         Some(granted)
     }
 
@@ -196,7 +203,7 @@ impl<W, G> WaitList<W, G> {
         if let Some(granted) = self.take_grant(place) {
             return Some(granted);
         }
-        let key = place.0.take()?;
+        let key = place.key.take()?;
         let mut line = self.line.borrow_mut();
         line.unlink(key);
         let gone = line.waiters.remove(key);

@@ -133,6 +133,25 @@ fn an_uncontended_lock_gives_way_now_and_then() {
 }
 
 #[test]
+fn what_is_polled_after_something_that_is_always_ready_comes_to_its_turn() {
+    play(async {
+        let (mutex, event) = (Mutex::new(()), Event::new());
+        event.set();
+        let is_over = std::cell::Cell::new(false);
+        let busy = async {
+            while !is_over.get() {
+                drop(mutex.lock().await);
+            }
+        };
+        let other = async {
+            event.wait().await;
+            is_over.set(true);
+        };
+        futures::join!(busy, other);
+    });
+}
+
+#[test]
 fn an_rlock_counts_and_belongs_to_the_task() {
     play(async {
         let lock = Rc::new(RLock::new().named("the lock"));
