@@ -114,8 +114,8 @@ pub use executor::stall::{Stalled, TaskInfo};
 pub use executor::turn::Turn;
 pub use future::{YieldNow, yield_now};
 pub use group::{
-    CancellationToken, Either, GroupError, TaskGroup, as_completed, gather, join_all, race, scope, select,
-    task_group, try_join_all,
+    CancellationToken, Either, GroupError, TaskGroup, as_completed, gather, join, join_all, race, scope,
+    select, task_group, try_join_all,
 };
 pub use holders::Primitive;
 pub use id::{PrimitiveId, TaskId, WaitReason};

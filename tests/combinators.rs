@@ -16,8 +16,8 @@ use cancel::cancel_everywhere;
 use futures::StreamExt;
 use greenroom::sync::Event;
 use greenroom::{
-    BlockOnError, Either, Order, Runtime, Stalled, WaitReason, as_completed, join_all, now, race, select,
-    sleep, spawn, try_join_all, yield_now,
+    BlockOnError, Either, Order, Runtime, Stalled, WaitReason, as_completed, join, join_all, now, race,
+    select, sleep, spawn, try_join_all, yield_now,
 };
 use support::{Tally, on_drop, virtual_runtime};
 
@@ -51,6 +51,26 @@ fn all_values_come_in_argument_order_after_the_longest() {
         assert_eq!(values, [30, 10, 20]);
         assert_eq!(log.into_inner(), [1, 2, 3].map(|n| (n, n * SECOND)));
         assert_eq!(join_all(Vec::<std::future::Ready<u8>>::new()).await, []);
+    });
+}
+
+#[test]
+fn two_of_different_types_are_awaited_together_and_neither_is_polled_after_its_end() {
+    virtual_runtime().block_on(async {
+        let (start, mutex) = (now(), greenroom::sync::Mutex::new(1));
+        let slow = async {
+            let guard = mutex.lock().await;
+            sleep(3 * SECOND).await;
+            *guard
+        };
+        let quick = async {
+            sleep(SECOND).await;
+            mutex.lock().await;
+            "two"
+        };
+        assert_eq!(join(slow, quick).await, (1, "two"));
+        assert_eq!(now() - start, 3 * SECOND, "side by side");
+        assert_eq!(join(ready(1), async { yield_now().await }).await, (1, ()));
     });
 }
 

@@ -3,7 +3,8 @@
 //! Read next: `race.rs`.
 
 use std::fmt;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use super::branches::{Batch, Branches};
@@ -32,6 +33,46 @@ where
     let mut branches = Branches::new();
     let values = futures.into_iter().map(|future| branches.push(Box::pin(future))).map(|_| None).collect();
     JoinAll { branches, values }
+}
+
+/// Awaits two futures of different types side by side, in the task that awaits.
+///
+/// # Panics
+/// When awaited: if one of the futures panics.
+///
+/// # Cancel safety
+/// Dropping it drops the futures, and the value of the one that had finished.
+///
+/// ```
+/// # greenroom::Runtime::new()?.block_on(async {
+/// assert_eq!(greenroom::join(async { 1 }, async { "two" }).await, (1, "two"));
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
+pub async fn join<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::Output) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut one, mut two) = (None, None);
+    poll_fn(|context| {
+        poll_into(&mut one, first.as_mut(), context);
+        poll_into(&mut two, second.as_mut(), context);
+        match (one.take(), two.take()) {
+            (Some(one), Some(two)) => Poll::Ready((one, two)),
+            unfinished => {
+                (one, two) = unfinished;
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// Polls the future if its value is not there yet.
+fn poll_into<F: Future>(value: &mut Option<F::Output>, future: Pin<&mut F>, context: &mut Context<'_>) {
+    if value.is_none()
+        && let Poll::Ready(ready) = future.poll(context)
+    {
+        *value = Some(ready);
+    }
 }
 
 /// The future of [`join_all`].

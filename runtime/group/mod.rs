@@ -9,6 +9,7 @@
 //! | you have | you want | use |
 //! |---|---|---|
 //! | futures | all values, in argument order | [`join_all`] |
+//! | two futures of different types | both values | [`join`] |
 //! | futures of `Result`s | all values, or the first error | [`try_join_all`] |
 //! | futures | the first value | [`race`] |
 //! | two futures of different types | the first value | [`select`] |
@@ -35,7 +36,7 @@ pub(crate) mod task_group;
 pub use as_completed::{AsCompleted, as_completed};
 pub use failure::{Failure, GroupError};
 pub use gather::{Gather, gather};
-pub use join_all::{JoinAll, TryJoinAll, join_all, try_join_all};
+pub use join_all::{JoinAll, TryJoinAll, join, join_all, try_join_all};
 pub use race::{Either, Race, race, select};
 pub use scope::{Scope, Scoped, scope};
 pub use task_group::{Child, NotReady, Ready, TaskGroup, task_group};
