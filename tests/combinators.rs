@@ -65,7 +65,7 @@ fn two_of_different_types_are_awaited_together_and_neither_is_polled_after_its_e
         };
         let quick = async {
             sleep(SECOND).await;
-            mutex.lock().await;
+            drop(mutex.lock().await);
             "two"
         };
         assert_eq!(join(slow, quick).await, (1, "two"));
