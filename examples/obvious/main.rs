@@ -15,13 +15,14 @@ mod ch06_future_in_a_refcell;
 mod ch07_one_line_per_packet;
 mod ch08_last_in_first_out;
 mod ch09_a_flag_to_stop;
+mod ch09b_one_handle_after_the_other;
 mod ch10_wake_the_first;
 mod ch15_exit_the_process;
 
 /// A chapter: its number, its question, and its program.
 type Chapter = (&'static str, &'static str, fn());
 
-const CHAPTERS: [Chapter; 10] = [
+const CHAPTERS: [Chapter; 11] = [
     ("2", "run whatever is ready until nothing is", ch02_drain_the_queue::run),
     ("3", "sleep with one clock, compare with another", ch03_two_clocks::run),
     ("4", "read once for each event", ch04_one_read_per_edge::run),
@@ -30,6 +31,7 @@ const CHAPTERS: [Chapter; 10] = [
     ("7", "one packet is one line", ch07_one_line_per_packet::run),
     ("8", "run the task that was woken last", ch08_last_in_first_out::run),
     ("9", "stop a task with a flag that it looks at", ch09_a_flag_to_stop::run),
+    ("9b", "keep the handles and await one after the other", ch09b_one_handle_after_the_other::run),
     ("10", "wake the first waiter and let it look again", ch10_wake_the_first::run),
     ("15", "end the process to end the loop", ch15_exit_the_process::run),
 ];
