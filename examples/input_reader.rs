@@ -21,14 +21,12 @@
 mod program;
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use futures::future::{Either, select};
 use greenroom::io::{LineReader, stdin};
 use greenroom::signal::{INTERRUPT, Signal};
-use greenroom::{Runtime, spawn, yield_now};
+use greenroom::{Either, Runtime, select, spawn, yield_now};
 use lexopt::Parser;
 use program::{Failure, complain, say};
 
@@ -66,9 +64,9 @@ async fn read_and_compute() -> Result<ExitCode, Failure> {
     // It goes on until the program ends.
     spawn(squares(count.clone())).detach();
     let mut lines = LineReader::new(stdin()?, LONGEST_LINE);
-    let line = match select(pin!(lines.next_line()), pin!(interrupt.recv())).await {
-        Either::Left((line, _)) => line?,
-        Either::Right(_) => {
+    let line = match select(lines.next_line(), interrupt.recv()).await {
+        Either::First(line) => line?,
+        Either::Second(_) => {
             complain("interrupted before a line came");
             return Ok(ExitCode::from(INTERRUPTED));
         }

@@ -25,14 +25,12 @@ mod program;
 
 use std::hint::black_box;
 use std::io;
-use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
-use futures::future::{Either, select};
 use greenroom::io::stdin;
 use greenroom::process::{Child, Command};
-use greenroom::{Runtime, yield_now};
+use greenroom::{Either, Runtime, select, yield_now};
 use lexopt::{Arg, Parser};
 use program::{Failure, complain, number, say, value};
 
@@ -113,12 +111,12 @@ async fn run_children(options: &Options) -> Result<(), Failure> {
 async fn burn(work: u64) -> Result<(), Failure> {
     let id = std::process::id();
     say(id)?;
-    match select(pin!(do_rounds(work)), pin!(input_ends())).await {
-        Either::Left(_) => Ok(()),
-        Either::Right((Ok(()), _)) => {
+    match select(do_rounds(work), input_ends()).await {
+        Either::First(()) => Ok(()),
+        Either::Second(Ok(())) => {
             Err(format!("process {id} ends before its work is done: its parent is gone").into())
         }
-        Either::Right((Err(error), _)) => Err(error.into()),
+        Either::Second(Err(error)) => Err(error.into()),
     }
 }
 

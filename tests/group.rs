@@ -15,8 +15,8 @@ use std::time::Duration;
 use cancel::cancel_everywhere;
 use greenroom::group::{Child, NotReady, Ready};
 use greenroom::{
-    BlockOnError, GroupError, Order, Runtime, TaskGroup, WaitReason, now, sleep, task_group, tasks, timeout,
-    yield_now,
+    BlockOnError, GroupError, Order, Runtime, TaskGroup, WaitReason, now, sleep, spawn, task_group, tasks,
+    timeout, yield_now,
 };
 use support::{Bomb, Tally, assert_whole, keep_log, logged, virtual_runtime};
 
@@ -261,4 +261,20 @@ fn a_group_that_waits_for_ever_is_reported_as_stalled() {
     assert_eq!(report.tasks[0].reason, WaitReason::Group);
     assert_eq!(report.tasks[1].reason, WaitReason::Sleep { until: Duration::MAX });
     assert_whole(&runtime);
+}
+
+#[test]
+fn a_group_without_children_can_be_cancelled_by_another_task() {
+    virtual_runtime().block_on(async {
+        let result: Result<(), GroupError<Text>> = task_group(async |group| {
+            let outside = group.clone();
+            drop(spawn(async move {
+                sleep(SECOND).await;
+                outside.cancel();
+            }));
+            pending().await
+        })
+        .await;
+        assert_eq!(cause(result), "the group was cancelled");
+    });
 }
