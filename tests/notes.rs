@@ -29,7 +29,8 @@ const FOREIGN: &[&str] = &[
     // Python, C and others.
     "asyncio", "trio", "gevent", "libuv", "redis", "curio", "uv_run", "uv_timer_start", "ae_process_events",
     "call_exception_handler", "run_until_complete", "RuntimeError", "CancelledError", "TimeoutError",
-    "LoopExit", "MockClock", "Nursery", "aeProcessEvents", "aeMain",
+    "LoopExit", "MockClock", "blocking_send", "blocking_recv", "run_in_executor", "from_thread",
+    "uv_async_send", "Nursery", "aeProcessEvents", "aeMain",
     // The operating system.
     "epoll_wait", "epoll_ctl", "epoll_create1", "epoll_pwait", "eventfd", "accept4", "recvfrom", "sendto",
     "EAGAIN", "EWOULDBLOCK", "EPOLLET", "EPOLLIN", "EPOLLOUT", "EPOLLRDHUP", "EPOLLONESHOT", "EPIPE",

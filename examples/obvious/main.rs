@@ -17,12 +17,14 @@ mod ch08_last_in_first_out;
 mod ch09_a_flag_to_stop;
 mod ch09b_one_handle_after_the_other;
 mod ch10_wake_the_first;
+mod ch12_call_it_in_the_task;
+mod ch12b_lock_each_access;
 mod ch15_exit_the_process;
 
 /// A chapter: its number, its question, and its program.
 type Chapter = (&'static str, &'static str, fn());
 
-const CHAPTERS: [Chapter; 11] = [
+const CHAPTERS: [Chapter; 13] = [
     ("2", "run whatever is ready until nothing is", ch02_drain_the_queue::run),
     ("3", "sleep with one clock, compare with another", ch03_two_clocks::run),
     ("4", "read once for each event", ch04_one_read_per_edge::run),
@@ -33,6 +35,8 @@ const CHAPTERS: [Chapter; 11] = [
     ("9", "stop a task with a flag that it looks at", ch09_a_flag_to_stop::run),
     ("9b", "keep the handles and await one after the other", ch09b_one_handle_after_the_other::run),
     ("10", "wake the first waiter and let it look again", ch10_wake_the_first::run),
+    ("12", "call a blocking function in the task that needs its result", ch12_call_it_in_the_task::run),
+    ("12b", "share the state, and lock it whenever it is touched", ch12b_lock_each_access::run),
     ("15", "end the process to end the loop", ch15_exit_the_process::run),
 ];
 
@@ -46,7 +50,7 @@ fn main() {
         None => {
             println!("usage: cargo run --example obvious -- CHAPTER");
             for (number, question, _) in CHAPTERS {
-                println!("  {number:>2}  {question}");
+                println!("  {number:>3}  {question}");
             }
         }
     }
