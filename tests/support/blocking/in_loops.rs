@@ -54,7 +54,7 @@ fn patient_runtime(gate: Gate) -> Runtime {
 }
 
 #[test]
-fn virtual_time_stands_still_for_a_job_that_a_loop_has_handed_in() {
+fn virtual_time_stands_still_for_a_job_that_a_loop_awaits() {
     let (gate, closed) = mpsc::channel::<()>();
     let pool = Pool::new(1);
     patient_runtime(Gate(gate)).block_on(async {
