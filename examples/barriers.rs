@@ -10,7 +10,7 @@
 //! You see in `start`, the default, how the two start twice: `Client is accessing server!` never comes before
 //! `Server started up!`. In `locks` both write three lines under one lock, and these never mix. In `try` each
 //! takes the lock only if it is free, and says so if not. In `late` the server misses the time limit, and the
-//! program fails with `the barrier is broken`.
+//! program fails with `the barrier is broken`, after ten seconds and more if the time is not `--virtual`.
 //!
 //! A barrier lets nobody on before all have come. How long each step takes is chance, which `--seed` decides.
 

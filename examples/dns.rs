@@ -133,13 +133,23 @@ fn answer_to(bytes: &[u8], table: &Table) -> Option<Vec<u8>> {
         Ok(_) => Rcode::NOERROR,
         Err(_) => Rcode::FORMERR,
     };
-    let reply = MessageBuilder::from_target(StaticCompressor::new(Vec::new())).ok()?;
-    // Repeats the id, what could be read of the question, and whether recursion is desired.
+    let mut reply = MessageBuilder::from_target(StaticCompressor::new(Vec::new())).ok()?;
+    if rcode != Rcode::NOERROR {
+        // The head alone: repeating what was asked, many questions say, would make much out of little, for a
+        // victim whose address the asker may have taken.
+        let (asked, head) = (message.header(), reply.header_mut());
+        head.set_id(asked.id());
+        head.set_qr(true);
+        head.set_opcode(asked.opcode());
+        head.set_rd(asked.rd());
+        head.set_rcode(rcode);
+        return Some(reply.finish().into_target());
+    }
+    // Repeats the id, the question, and whether recursion is desired.
     let mut answer = reply.start_answer(&message, rcode).ok()?;
     // Nobody else needs to be asked, which is all that one who desires it wants to know.
     answer.header_mut().set_ra(true);
-    if rcode == Rcode::NOERROR
-        && let Ok(question) = question
+    if let Ok(question) = question
         && let Some(address) = table.answer(&question)
     {
         answer.push((question.qname(), Class::IN, TTL, A::new(address))).ok()?;

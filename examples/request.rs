@@ -77,7 +77,8 @@ async fn request_all(options: Options) -> Result<(), Failure> {
     let (count, mut failed) = (requests.len(), 0);
     for request in requests {
         match get(request).await {
-            Ok(answer) => say(answer)?,
+            // What a server says is no command to our terminal.
+            Ok(answer) => say(answer.escape_debug())?,
             Err(error) => {
                 complain(error);
                 failed += 1;

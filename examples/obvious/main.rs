@@ -21,6 +21,8 @@ mod ch12_call_it_in_the_task;
 mod ch12b_lock_each_access;
 mod ch15_exit_the_process;
 
+use std::process::ExitCode;
+
 /// A chapter: its number, its question, and its program.
 type Chapter = (&'static str, &'static str, fn());
 
@@ -40,18 +42,20 @@ const CHAPTERS: [Chapter; 13] = [
     ("15", "end the process to end the loop", ch15_exit_the_process::run),
 ];
 
-fn main() {
-    let asked = std::env::args().nth(1).unwrap_or_default();
-    match CHAPTERS.iter().find(|(number, ..)| *number == asked) {
-        Some((number, question, run)) => {
-            println!("chapter {number}, the obvious answer: {question}\n");
-            run();
-        }
-        None => {
-            println!("usage: cargo run --example obvious -- CHAPTER");
-            for (number, question, _) in CHAPTERS {
-                println!("  {number:>3}  {question}");
-            }
-        }
+fn main() -> ExitCode {
+    let asked = std::env::args().nth(1).unwrap_or("--help".to_string());
+    if let Some((number, question, run)) = CHAPTERS.iter().find(|(number, ..)| *number == asked) {
+        println!("chapter {number}, the obvious answer: {question}\n");
+        run();
+        return ExitCode::SUCCESS;
     }
+    if asked != "--help" {
+        eprintln!("obvious: there is no chapter {asked:?}; see obvious --help");
+        return ExitCode::from(2);
+    }
+    println!("usage: cargo run --example obvious -- CHAPTER");
+    for (number, question, _) in CHAPTERS {
+        println!("  {number:>3}  {question}");
+    }
+    ExitCode::SUCCESS
 }

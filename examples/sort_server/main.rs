@@ -22,8 +22,10 @@ use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
+use greenroom::blocking::Pool;
 use greenroom::io::{IncompleteRead, StreamReader};
 use greenroom::net::{Connection, Server, TcpListener, TcpStream};
 use lexopt::{Arg, Parser};
@@ -36,11 +38,14 @@ Try it with: remote_sort
 
   --host HOST           name or address to listen on (default 127.0.0.1)
   --port PORT           port to listen on, 0 for any free one (default 2015)
-  --max-bytes BYTES     refuse longer requests (default 67108864)
+  --max-bytes BYTES     refuse longer requests (default 4194304)
   --max-connections N   serve at most so many clients at a time (default 200)
   --timeout SECONDS     how long one client may take (default 60)
   --help                print this text and exit
 ";
+
+/// A request above so many bytes takes its turn among the long ones, and does not delay the others.
+const LONG: u64 = 64 << 10;
 
 /// What the command line asks for.
 struct Options {
@@ -64,7 +69,7 @@ fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
     let mut options = Options {
         host: "127.0.0.1".to_string(),
         port: 2015,
-        max_bytes: NonZeroU64::new(64 << 20).expect("not zero"),
+        max_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
         max_connections: NonZeroUsize::new(200).expect("not zero"),
         timeout: Duration::from_secs(60),
     };
@@ -90,13 +95,16 @@ async fn serve(options: Options) -> Result<(), Failure> {
     // A server goes on though nobody reads what it says.
     let _ = say(format_args!("sorting at {}", listener.local_addr()?));
     let interrupted = async { drop(greenroom::ctrl_c().await) };
-    let options = Rc::new(options);
-    let server = Server::new(listener).max_connections(options.max_connections.get());
+    // Long lists take much memory and time: no more of them at once than there are processors.
+    let pool = Pool::builder(available_parallelism()?.get()).name("long lists").build();
+    let options = Rc::new((options, pool));
+    let server = Server::new(listener).max_connections(options.0.max_connections.get());
     let handler = |connection: Connection| {
-        let options = options.clone();
+        let shared = options.clone();
         async move {
-            let answered =
-                greenroom::timeout(options.timeout, answer(&connection.stream, options.max_bytes.get()));
+            let (options, pool) = &*shared;
+            let answer = answer(&connection.stream, options.max_bytes.get(), pool);
+            let answered = greenroom::timeout(options.timeout, answer);
             if let Err(error) = answered.await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
                 complain(format_args!("{}: {error}", connection.peer));
             }
@@ -108,7 +116,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
 }
 
 /// Reads a request, and answers it.
-async fn answer(stream: &TcpStream, max_bytes: u64) -> io::Result<()> {
+async fn answer(stream: &TcpStream, max_bytes: u64, pool: &Pool) -> io::Result<()> {
     let mut reader = StreamReader::new(stream);
     let length = match reader.read_exactly(8).await {
         Ok(bytes) => u64::from_be_bytes(bytes.try_into().expect("eight bytes were read")),
@@ -120,7 +128,8 @@ async fn answer(stream: &TcpStream, max_bytes: u64) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
     let request = reader.read_exactly(length as usize).await?;
-    let answer = greenroom::spawn_blocking(move || sorted::sorted(&request)).await?;
+    let job = move || sorted::sorted(&request);
+    let answer = if length > LONG { pool.spawn(job).await? } else { greenroom::spawn_blocking(job).await? };
     let answer = answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     stream.write_all(answer.as_bytes()).await
 }

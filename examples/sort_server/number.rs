@@ -3,7 +3,8 @@
 //! Whole numbers have no limit, so those beyond 64 bits are kept as their digits; all others are floats, as Python
 //! reads them, and are printed with the fewest digits that give the same float again.
 
-use std::cmp::Ordering;
+use std::borrow::Cow;
+use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 /// A number as Python reads it.
@@ -49,28 +50,30 @@ impl Number {
     }
 
     /// A whole number as something that has its order.
-    fn in_digits(&self) -> InDigits {
-        let text = match self {
-            Number::Small(number) => number.to_string(),
-            Number::Big { negative, digits } => format!("{}{digits}", if *negative { "-" } else { "" }),
-            Number::Float(float) => format!("{float:.0}"),
+    fn in_digits(&self) -> InDigits<'_> {
+        let (negative, digits): (bool, Cow<'_, str>) = match self {
+            Number::Small(number) => (*number < 0, number.unsigned_abs().to_string().into()),
+            Number::Big { negative, digits } => (*negative, (&**digits).into()),
+            Number::Float(float) => (*float < 0.0, format!("{:.0}", float.abs()).into()),
         };
-        match text.strip_prefix('-') {
-            Some("0") => InDigits::NotNegative(1, "0".to_string()),
-            Some(digits) => InDigits::Negative(std::cmp::Reverse((digits.len(), digits.to_string()))),
-            None => InDigits::NotNegative(text.len(), text),
+        match negative && digits != "0" {
+            true => InDigits::Negative(Reverse((digits.len(), digits))),
+            false => InDigits::NotNegative(digits.len(), digits),
         }
     }
 }
 
-/// The decimal digits of a whole number, with how many these are: in the order of the numbers.
+/// The decimal digits of a whole number.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum InDigits {
+enum InDigits<'a> {
     /// Below zero: the larger, the lower.
-    Negative(std::cmp::Reverse<(usize, String)>),
+    Negative(Reverse<(usize, Cow<'a, str>)>),
     /// Zero or more.
-    NotNegative(usize, String),
+    NotNegative(usize, Cow<'a, str>),
 }
+
+/// How many digits the largest floats have.
+const DIGITS_OF_A_FLOAT: usize = 309;
 
 /// The order of a whole number and a float.
 fn compare_with_float(whole: &Number, float: f64) -> Ordering {
@@ -82,6 +85,18 @@ fn compare_with_float(whole: &Number, float: f64) -> Ordering {
     {
         // Such a number is a float itself.
         return (*small as f64).partial_cmp(&float).expect("no number is NaN");
+    }
+    if let Number::Big { negative, digits } = whole {
+        let size = if digits.len() > DIGITS_OF_A_FLOAT {
+            f64::INFINITY
+        } else {
+            digits.parse().expect("digits are a float, near to them")
+        };
+        // Rounding keeps the order: only where the nearest float is the other one, all digits count.
+        match (if *negative { -size } else { size }).partial_cmp(&float) {
+            Some(Ordering::Equal) | None => {}
+            Some(order) => return order,
+        }
     }
     // A float without its fraction is a whole number, and Rust prints all of its digits.
     let by_whole = whole.in_digits().cmp(&Number::Float(float.trunc()).in_digits());

@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -59,8 +60,10 @@ fn equal(one: &Item, other: &Item) -> bool {
             ones.len() == others.len() && ones.iter().zip(others).all(|(one, other)| equal(one, other))
         }
         (Item::Map(ones), Item::Map(others)) => {
+            let others: HashMap<&str, &Item> =
+                others.iter().map(|(name, item)| (name.as_str(), item)).collect();
             let has = |(name, item): &(String, Item)| {
-                others.iter().any(|(other_name, other)| name == other_name && equal(item, other))
+                others.get(name.as_str()).is_some_and(|other| equal(item, other))
             };
             ones.len() == others.len() && ones.iter().all(has)
         }

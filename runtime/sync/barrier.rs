@@ -97,6 +97,9 @@ impl Barrier {
     /// # Errors
     /// If the time is over, or the barrier is broken, or gets broken or reset meanwhile.
     ///
+    /// # Panics
+    /// When awaited outside of a loop, which has no time.
+    ///
     /// # Cancel safety
     /// If it is dropped, the others wait for somebody else instead.
     pub async fn wait_timeout(&self, limit: Duration) -> Result<usize, BrokenBarrier> {

@@ -110,6 +110,20 @@ impl fmt::Display for Missed {
 
 impl std::error::Error for Missed {}
 
+/// How a [`broadcast`] channel stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BroadcastStatistics {
+    /// How many values are kept for somebody.
+    pub len: usize,
+    /// How many senders there are.
+    pub senders: usize,
+    /// How many receivers there are.
+    pub receivers: usize,
+    /// The tasks that wait for the next value, first come first.
+    pub waiting: Vec<TaskId>,
+}
+
 /// The side that sends; clones send to the same receivers.
 pub struct BroadcastSender<T> {
     /// What all sides see.
@@ -156,9 +170,14 @@ impl<T> BroadcastSender<T> {
         self.len() == 0
     }
 
-    /// The tasks that wait for the next value.
-    pub fn waiting(&self) -> Vec<TaskId> {
-        self.ring.waiting.tasks()
+    /// How the channel stands.
+    pub fn statistics(&self) -> BroadcastStatistics {
+        BroadcastStatistics {
+            len: self.len(),
+            senders: self.ring.senders.get(),
+            receivers: self.receivers(),
+            waiting: self.ring.waiting.tasks(),
+        }
     }
 }
 

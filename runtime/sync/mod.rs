@@ -22,11 +22,11 @@ pub(crate) mod watch;
 pub(crate) mod broadcast;
 
 pub use barrier::{Barrier, BarrierStatistics, BrokenBarrier};
-pub use broadcast::{BroadcastReceiver, BroadcastSender, Missed, broadcast};
+pub use broadcast::{BroadcastReceiver, BroadcastSender, BroadcastStatistics, Missed, broadcast};
 pub use condition::{Condition, ConditionStatistics};
 pub use event::{Event, EventStatistics, EventWait};
 pub use mutex::{Lock, LockStatistics, Mutex, MutexGuard};
-pub use oneshot::{OneshotReceiver, OneshotSender, SenderGone, oneshot};
+pub use oneshot::{OneshotReceiver, OneshotSender, OneshotStatistics, SenderGone, oneshot};
 pub use queue::{
     AnyQueue, LifoQueue, NotPut, PriorityQueue, Queue, QueueError, QueueStatistics, TooManyDone,
 };
@@ -34,4 +34,4 @@ pub use rlock::{RLock, RLockFuture, RLockGuard};
 pub use rwlock::{Read, ReadGuard, RwLock, RwLockStatistics, Write, WriteGuard};
 pub use semaphore::{Acquire, BoundedSemaphore, OverReleased, Permit, Semaphore, SemaphoreStatistics};
 pub use store::{Fifo, Least, Lifo, Store};
-pub use watch::{WatchReceiver, WatchSender, watch};
+pub use watch::{WatchReceiver, WatchSender, WatchStatistics, watch};

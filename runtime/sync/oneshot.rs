@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::holders::Numbered;
-use crate::id::WaitReason;
+use crate::id::{TaskId, WaitReason};
 use crate::waiters::{Place, WaitList};
 
 /// All senders are gone, and nothing they sent is left.
@@ -57,6 +57,16 @@ impl<T> Slot<T> {
     }
 }
 
+/// How a [`oneshot`] channel stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OneshotStatistics {
+    /// Whether the receiver is gone, or was closed.
+    pub is_closed: bool,
+    /// The task that waits for the value, or for the receiver to go.
+    pub waiting: Vec<TaskId>,
+}
+
 /// The side that sends.
 pub struct OneshotSender<T> {
     /// What both sides see.
@@ -79,6 +89,11 @@ impl<T> OneshotSender<T> {
     /// Whether the receiver is gone, or was closed.
     pub fn is_closed(&self) -> bool {
         self.slot.is_closed.get()
+    }
+
+    /// How the channel stands.
+    pub fn statistics(&self) -> OneshotStatistics {
+        OneshotStatistics { is_closed: self.is_closed(), waiting: self.slot.waiting.tasks() }
     }
 
     /// Waits until the receiver is gone, or closed: nobody wants the value any more.

@@ -52,6 +52,20 @@ pub struct WatchSender<T> {
     board: Rc<Board<T>>,
 }
 
+/// How a [`watch`] channel stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchStatistics {
+    /// How many senders there are.
+    pub senders: usize,
+    /// How many receivers there are.
+    pub receivers: usize,
+    /// The tasks that wait for the next value, first come first.
+    pub waiting: Vec<TaskId>,
+    /// The tasks that wait for the last receiver to go.
+    pub waiting_senders: Vec<TaskId>,
+}
+
 impl<T> WatchSender<T> {
     /// Sets the value, and tells all receivers that it changed. Nobody may be there to see it; a later
     /// [`subscribe`](WatchSender::subscribe) will.
@@ -63,7 +77,8 @@ impl<T> WatchSender<T> {
         drop(old);
     }
 
-    /// Sets the value to what `change` makes of the present one.
+    /// Sets the value to what `change` makes of the present one; a value that `change` sends itself is
+    /// overwritten.
     pub fn send_with(&self, change: impl FnOnce(&T) -> T) {
         let present = self.get();
         self.send(change(&present));
@@ -84,9 +99,14 @@ impl<T> WatchSender<T> {
         self.board.receivers.get()
     }
 
-    /// The tasks that wait for the next value.
-    pub fn waiting(&self) -> Vec<TaskId> {
-        self.board.waiting.tasks()
+    /// How the channel stands.
+    pub fn statistics(&self) -> WatchStatistics {
+        WatchStatistics {
+            senders: self.board.senders.get(),
+            receivers: self.receivers(),
+            waiting: self.board.waiting.tasks(),
+            waiting_senders: self.board.unwatched.tasks(),
+        }
     }
 
     /// Waits until there is no receiver.

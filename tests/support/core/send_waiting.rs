@@ -88,6 +88,7 @@ fn channels_cross_threads_if_their_messages_may() {
 fn what_they_report_may_go_anywhere() {
     let rows = table! {
         BarrierStatistics: true true,
+        BroadcastStatistics: true true,
         BrokenBarrier: true true,
         ConditionStatistics: true true,
         Either<u8, u8>: true true,
@@ -101,6 +102,7 @@ fn what_they_report_may_go_anywhere() {
         Missed: true true,
         NotPut<u8>: true true,
         NotReady: true true,
+        OneshotStatistics: true true,
         OverReleased: true true,
         QueueError: true true,
         QueueStatistics: true true,
@@ -108,6 +110,7 @@ fn what_they_report_may_go_anywhere() {
         SemaphoreStatistics: true true,
         SenderGone: true true,
         TooManyDone: true true,
+        WatchStatistics: true true,
     };
     assert_right(&rows);
 }

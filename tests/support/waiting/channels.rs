@@ -34,6 +34,7 @@ fn a_oneshot_sends_one_value() {
 fn a_oneshot_sender_can_wait_until_nobody_wants_the_value() {
     play(async {
         let (mut sender, receiver) = oneshot::<u8>();
+        assert!(sender.statistics().waiting.is_empty() && !sender.statistics().is_closed);
         let waiting = spawn(async move { sender.closed().await });
         yield_now().await;
         assert!(!waiting.is_finished());
@@ -72,7 +73,7 @@ fn a_watch_shows_the_latest_value() {
 fn a_watch_sender_knows_its_receivers() {
     play(async {
         let (sender, receiver) = watch(());
-        let second = receiver.clone();
+        let (second, late) = (receiver.clone(), sender.clone());
         assert_eq!(sender.receivers(), 2);
         let waiting = spawn(async move {
             sender.closed().await;
@@ -80,7 +81,9 @@ fn a_watch_sender_knows_its_receivers() {
         });
         drop(receiver);
         yield_now().await;
-        assert!(!waiting.is_finished());
+        let statistics = late.statistics();
+        assert_eq!((statistics.senders, statistics.receivers), (2, 1));
+        assert_eq!((statistics.waiting.len(), statistics.waiting_senders), (0, vec![waiting.id()]));
         drop(second);
         let sender = waiting.await.unwrap();
         sender.send(());
@@ -120,7 +123,8 @@ fn a_broadcast_reaches_everyone_who_is_there() {
         assert!(sender.is_empty(), "all have seen all");
         let waiting = spawn(async move { (second.receive().await, second.receive().await) });
         yield_now().await;
-        assert_eq!(sender.waiting(), [waiting.id()]);
+        let statistics = sender.statistics();
+        assert_eq!((statistics.receivers, statistics.waiting), (2, vec![waiting.id()]));
         sender.send(3).unwrap();
         drop(sender);
         assert_eq!(waiting.await.unwrap(), (Ok(3), Err(Missed::Closed)));
