@@ -14,9 +14,11 @@
 mod program;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use greenroom::io::{StreamReader, StreamWriter};
 use greenroom::net::TcpStream;
+use greenroom::timeout;
 use lexopt::{Arg, Parser};
 use program::chance::{self, Chance};
 use program::{Failure, say, value};
@@ -25,10 +27,11 @@ const HELP: &str = "\
 Usage: remote_sort [OPTION]...
 Has a list of random numbers sorted by a server such as sort_server.
 
-  --host HOST     name or address of the server (default 127.0.0.1)
-  --port PORT     its port (default 2015)
-  --count N       how many numbers to sort (default 10000)
-  --help          print this text and exit
+  --host HOST         name or address of the server (default 127.0.0.1)
+  --port PORT         its port (default 2015)
+  --count N           how many numbers to sort (default 10000)
+  --timeout SECONDS   how long the answer may take (default 60)
+  --help              print this text and exit
 ";
 
 /// What the command line asks for.
@@ -39,6 +42,8 @@ struct Options {
     port: u16,
     /// How many numbers to sort.
     count: usize,
+    /// How long the answer may take.
+    timeout: Duration,
 }
 
 fn main() -> ExitCode {
@@ -46,12 +51,14 @@ fn main() -> ExitCode {
 }
 
 fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
-    let mut options = Options { host: "127.0.0.1".to_string(), port: 2015, count: 10_000 };
+    let (host, timeout) = ("127.0.0.1".to_string(), Duration::from_secs(60));
+    let mut options = Options { host, port: 2015, count: 10_000, timeout };
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("host") => options.host = program::host(parser)?,
             Arg::Long("port") => options.port = program::port(parser)?,
             Arg::Long("count") => options.count = value(parser, "--count", "a number")?,
+            Arg::Long("timeout") => options.timeout = program::seconds(parser, "--timeout")?,
             other => return Err(other.unexpected()),
         }
     }
@@ -74,12 +81,17 @@ async fn remote_sort(options: Options) -> Result<(), Failure> {
     writer.write(data.as_bytes());
 
     say("Waiting for data...")?;
-    let answer = reader
-        .read_exactly(data.len())
+    let answer = timeout(options.timeout, reader.read_exactly(data.len()))
         .await
+        .unwrap_or_else(|elapsed| Err(elapsed.into()))
         .map_err(|error| format!("no answer from {host} port {port}: {error}; is that a sort server?"))?;
     say("Received data")?;
     let sorted: Vec<usize> = serde_json::from_slice(&answer)
         .map_err(|error| format!("the answer from {host} port {port} is no list of numbers: {error}"))?;
+    let mut expected = numbers;
+    expected.sort_unstable();
+    if sorted != expected {
+        return Err(format!("the answer from {host} port {port} is not our list in order").into());
+    }
     Ok(say(format_args!("{sorted:?}\n\n"))?)
 }

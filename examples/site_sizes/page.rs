@@ -158,7 +158,16 @@ impl Head {
             let fields = response.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
             fields.map(|field| String::from_utf8_lossy(field.value).trim().to_string())
         };
-        let length = values("Content-Length").next().map(|length| length.parse::<u64>().map_err(|_| length));
+        // Several are lawful only if they say the same, and each is digits alone.
+        let mut lengths: Vec<String> = values("Content-Length").collect();
+        lengths.dedup();
+        let length = match lengths.as_slice() {
+            [] => None,
+            [digits] if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse::<u64>().map_err(|_| digits.clone()))
+            }
+            lengths => Some(Err(lengths.join(", "))),
+        };
         let body = match (values("Transfer-Encoding").next_back(), length) {
             _ if matches!(status, 100..=199 | 204 | 304) => Body::Empty,
             (Some(coding), _) if coding.to_ascii_lowercase().ends_with("chunked") => Body::Chunked,

@@ -59,6 +59,8 @@ fn pages(path: &str, head: &str, stream: &mut TcpStream) {
         "/secure" => say(stream, "HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/\r\n\r\n"),
         "/gone" => say(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nbye"),
         "/short" => say(stream, format!("{ok}Content-Length: 1000\r\n\r\nabc")),
+        "/two" => say(stream, format!("{ok}Content-Length: 5\r\nContent-Length: 3\r\n\r\nhello")),
+        "/plus" => say(stream, format!("{ok}Content-Length: +3\r\n\r\nabc")),
         "/cut" => say(stream, format!("{ok}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")),
         "/odd" => say(stream, format!("{ok}Transfer-Encoding: chunked\r\n\r\nhello\r\n")),
         "/too-long" => say(stream, format!("{ok}Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n")),
@@ -89,6 +91,8 @@ fn each_way_to_end_a_body_gives_its_size_and_each_failure_its_reason() {
     let bad = [
         (format!("http://{host}/gone"), "the server says 404 Not Found"),
         (format!("http://{host}/short"), "the connection ended after 3 of 1000 bytes"),
+        (format!("http://{host}/two"), "a Content-Length of \"5, 3\""),
+        (format!("http://{host}/plus"), "a Content-Length of \"+3\""),
         (format!("http://{host}/cut"), "the connection ended before the last chunk"),
         (format!("http://{host}/odd"), "a chunk that begins with \"hello\\r\\n\""),
         (format!("http://{host}/too-long"), "a chunk that is longer than it said"),

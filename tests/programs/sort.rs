@@ -241,8 +241,18 @@ fn the_client_works_with_other_servers_and_says_what_is_wrong_with_them() {
     assert!(code == Some(1) && err.contains("no list of numbers"), "{err}");
     served.join().unwrap();
 
+    let (port, served) = stranger(|data| data);
+    let Ended { code, err, .. } = run("remote_sort", &["--port", &port]);
+    assert!(code == Some(1) && err.contains("is not our list in order"), "{err}");
+    served.join().unwrap();
+
     let Ended { code, err, .. } = run("remote_sort", &["--port", &port]);
     assert!(code == Some(1) && err.contains("is the server running there?"), "{err}");
+
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let Ended { code, err, .. } = run("remote_sort", &["--port", &port, "--timeout", "0.1"]);
+    assert!(code == Some(1) && err.contains("is that a sort server?"), "{err}");
 }
 
 #[test]
