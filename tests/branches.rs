@@ -8,14 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use greenroom::sync::Event;
 use greenroom::{
-    BlockOnError, Either, Runtime, Stalled, WaitReason, as_completed, join_all, select, sleep, spawn,
-    spawn_named, timeout, yield_now,
+    BlockOnError, Either, Event as Notice, Observer, Runtime, Stalled, WaitReason, as_completed, join_all,
+    select, sleep, spawn, spawn_named, timeout, yield_now,
 };
 use support::{Bomb, Tally, assert_whole, panic_of, virtual_runtime, within_patience};
 
@@ -118,25 +118,43 @@ fn things_that_never_come_stall_with_an_exact_report() {
     assert_whole(&runtime);
 }
 
+/// Tells whenever the loop is about to wait for the world.
+struct TellWaits(mpsc::Sender<()>);
+
+impl Observer for TellWaits {
+    fn observe(&self, _: Duration, event: &Notice<'_>) {
+        if matches!(event, Notice::WaitStarted { .. }) {
+            // At the end of the test nobody listens any more.
+            let _ = self.0.send(());
+        }
+    }
+}
+
 #[test]
 fn a_waker_that_somebody_holds_leaves_the_question_open_until_it_is_gone() {
     within_patience(|| {
-        let runtime = virtual_runtime();
+        let (told, waits) = mpsc::channel();
+        let runtime = Runtime::builder().virtual_clock(true).observer(TellWaits(told)).build().unwrap();
         let (sender, receiver) = futures::channel::oneshot::channel::<u8>();
         let thread = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(20));
+            waits.recv().unwrap();
             sender.send(7).unwrap();
+            waits
         });
         assert_eq!(runtime.block_on(join_all([receiver])), [Ok(7)]);
-        thread.join().unwrap();
+        let waits = thread.join().unwrap();
+        while waits.try_recv().is_ok() {}
         // A waker that is dropped on another thread ends the wait: the loop looks again, and is stalled.
+        let mut waits = Some(waits);
         let result = runtime.try_block_on(async {
             let parked = poll_fn(|context| {
-                let waker = context.waker().clone();
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(20));
-                    drop(waker);
-                });
+                if let Some(waits) = waits.take() {
+                    let waker = context.waker().clone();
+                    std::thread::spawn(move || {
+                        waits.recv().unwrap();
+                        drop(waker);
+                    });
+                }
                 Poll::<()>::Pending
             });
             join_all([parked]).await;

@@ -1,6 +1,8 @@
 //! Datagrams as callbacks: in which order they come, panics, refusals, and what is sent before the end. To
 //! replay one: `cargo test --test datagram_protocol <name>`.
 
+#[path = "support/io/datagrams.rs"]
+mod datagrams;
 #[path = "support/io/logs.rs"]
 mod logs;
 
@@ -9,32 +11,12 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::time::Duration;
 
+use datagrams::{run, settle, socket};
 use greenroom::net::{DatagramProtocol, DatagramTransport, UdpSocket, UnixDatagram, bind_protocol};
-use greenroom::{Runtime, WaitReason, tasks, timeout, yield_now};
+use greenroom::{Runtime, WaitReason, tasks};
 use log::LevelFilter;
 use logs::logged;
-
-/// Runs a test that must not hang.
-fn run<F: Future>(test: F) -> F::Output {
-    let runtime = Runtime::new().unwrap();
-    runtime.block_on(async { timeout(Duration::from_secs(20), test).await.expect("nothing got stuck") })
-}
-
-/// Lets the loop look at the world several times.
-async fn settle() {
-    for _ in 0..200 {
-        yield_now().await;
-    }
-}
-
-/// A socket on a free port, and its address.
-async fn socket() -> (UdpSocket, SocketAddr) {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
-}
 
 /// A protocol that tells what happens to it, echoes, and panics when it is told to.
 #[derive(Default)]

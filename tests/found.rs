@@ -1,35 +1,23 @@
 //! Bugs that were found by reading and by attack, each as the test that would have found it.
 
+#[path = "support/core/mod.rs"]
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
 use greenroom::io::{LineReader, Nonblocking};
 use greenroom::net::{Server, TcpListener, TcpStream};
 use greenroom::{CallHandle, Event, Observer, Runtime, call_later, call_periodic, sleep, spawn, timeout};
+use support::{virtual_runtime, within_patience};
 
 const MS: Duration = Duration::from_millis(1);
-
-/// A runtime whose time jumps.
-fn virtual_runtime() -> Runtime {
-    Runtime::builder().virtual_clock(true).build().unwrap()
-}
-
-/// Runs `program` on a thread of its own; fails if it hangs instead of spinning the test for ever.
-fn within_ten_seconds(program: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = mpsc::channel();
-    std::thread::spawn(move || {
-        program();
-        done.send(()).unwrap();
-    });
-    assert!(is_done.recv_timeout(Duration::from_secs(10)).is_ok(), "it hangs, or it panicked");
-}
 
 #[test]
 fn a_line_reader_goes_on_after_it_has_waited() {
@@ -101,7 +89,7 @@ impl Observer for LastMinute {
 
 #[test]
 fn what_an_observer_makes_ready_before_the_wait_is_not_slept_over() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         let runtime = Runtime::builder().observer(LastMinute(Cell::new(false))).build().unwrap();
         let _keeps_it_waiting = runtime.handle();
         runtime.run().unwrap();
@@ -120,7 +108,7 @@ fn a_descriptor_taken_out_while_the_loop_is_not_entered_can_be_put_in_again() {
 
 #[test]
 fn sleeps_of_no_length_and_descriptors_that_are_always_ready_give_way() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
             let others = Rc::new(Cell::new(0));
@@ -144,7 +132,7 @@ fn sleeps_of_no_length_and_descriptors_that_are_always_ready_give_way() {
 
 #[test]
 fn a_vectored_write_of_more_slices_than_a_call_takes_is_not_short() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         let runtime = Runtime::new().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -272,7 +260,7 @@ fn a_linger_of_a_part_of_a_second_is_not_none() {
 
 #[test]
 fn a_limit_of_time_holds_also_for_what_is_always_ready() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         for limit in [Duration::ZERO, MS] {
             Runtime::new().unwrap().block_on(async {
                 let (mut from, mut to) = (futures::io::repeat(0), futures::io::sink());

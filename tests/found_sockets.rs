@@ -1,13 +1,15 @@
 //! Bugs of sockets and streams that were found by reading and by attack, each as the test that would have found it.
 //! To replay one: `cargo test --test found_sockets <name>`.
 
+#[path = "support/core/mod.rs"]
+mod support;
+
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram as StdDatagram, UnixStream as StdStream};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,24 +18,10 @@ use greenroom::io::{LineReader, copy_bidirectional};
 use greenroom::net::{
     DatagramProtocol, UnixAddress, UnixDatagram, UnixListenOptions, UnixListener, UnixStream,
 };
-use greenroom::{Runtime, sleep, spawn, timeout, yield_now};
+use greenroom::{sleep, spawn, timeout, yield_now};
+use support::{virtual_runtime, within_patience};
 
 const MS: Duration = Duration::from_millis(1);
-
-/// A runtime whose time jumps.
-fn virtual_runtime() -> Runtime {
-    Runtime::builder().virtual_clock(true).build().unwrap()
-}
-
-/// Runs `program` on a thread of its own; fails if it hangs instead of spinning the test for ever.
-fn within_ten_seconds(program: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = mpsc::channel();
-    std::thread::spawn(move || {
-        program();
-        done.send(()).unwrap();
-    });
-    assert!(is_done.recv_timeout(Duration::from_secs(10)).is_ok(), "it hangs, or it panicked");
-}
 
 /// Sends one byte, and a descriptor with it (`SCM_RIGHTS`, unix(7)).
 fn send_with_descriptor(stream: &StdStream) {
@@ -74,7 +62,7 @@ fn a_read_that_ends_where_a_descriptor_came_leaves_the_bytes_after_it_readable()
 
 #[test]
 fn who_sends_to_a_full_receiver_waits_without_spinning_and_is_heard_when_there_is_room() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         virtual_runtime().block_on(async {
             let name = UnixAddress::abstract_name(format!("greenroom-room-{}", std::process::id()));
             let receiver = UnixDatagram::bind(&name).unwrap();
@@ -117,7 +105,7 @@ fn a_bind_that_fails_for_want_of_a_loop_leaves_no_file() {
 
 #[test]
 fn an_endpoint_that_is_over_waits_for_nothing_though_its_transport_is_kept() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         let runtime = virtual_runtime();
         let stalled = runtime.try_block_on(async {
             let (transport, task) = UnixDatagram::unbound().unwrap().run_protocol(Silent).unwrap();
@@ -133,7 +121,7 @@ fn an_endpoint_that_is_over_waits_for_nothing_though_its_transport_is_kept() {
 
 #[test]
 fn lines_that_are_always_there_let_others_run() {
-    within_ten_seconds(|| {
+    within_patience(|| {
         virtual_runtime().block_on(async {
             let mut reading = spawn(async {
                 let mut lines = LineReader::new(futures::io::repeat(b'\n'), 9);

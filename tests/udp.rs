@@ -1,36 +1,19 @@
 //! UDP sockets. To replay one: `cargo test --test udp <name>`.
 
+#[path = "support/io/datagrams.rs"]
+mod datagrams;
+
 use std::cell::Cell;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket as StdSocket};
 use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 
+use datagrams::{run, settle, socket};
 use futures::poll;
 use greenroom::net::UdpSocket;
-use greenroom::{JoinHandle, Rng, Runtime, WaitReason, spawn, spawn_named, tasks, timeout, yield_now};
-
-/// Runs a test that must not hang.
-fn run<F: Future>(test: F) -> F::Output {
-    let runtime = Runtime::new().unwrap();
-    runtime.block_on(async { timeout(Duration::from_secs(20), test).await.expect("nothing got stuck") })
-}
-
-/// Lets the loop look at the world several times.
-async fn settle() {
-    for _ in 0..200 {
-        yield_now().await;
-    }
-}
-
-/// A socket on a free port, and its address.
-async fn socket() -> (UdpSocket, SocketAddr) {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
-}
+use greenroom::{JoinHandle, Rng, WaitReason, spawn, spawn_named, tasks, yield_now};
 
 /// Two sockets connected with each other.
 async fn pair() -> (UdpSocket, UdpSocket) {
