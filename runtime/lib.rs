@@ -1,4 +1,4 @@
-//! A hand-rolled event loop on mio: callbacks and async tasks on one thread, one clock, one loop.
+//! A hand-rolled event loop on mio: callbacks, async tasks and green threads on one thread, one clock, one loop.
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,6 +48,7 @@
 //! | `net/` | TCP, UDP, Unix sockets, connecting, datagram protocols and the server helper |
 //! | `signal.rs` | signals as a stream |
 //! | `process/` | child processes |
+//! | `green/` | waiting on a stack of one's own: [`green::spawn`] |
 //! | `runtime.rs` | the whole: [`Runtime`], [`Builder`] |
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -91,6 +92,9 @@ pub mod io;
 pub mod net;
 pub mod signal;
 pub mod process;
+
+// Waiting on a stack of one's own.
+pub mod green;
 
 // The whole.
 mod runtime;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::executor::block_on::BlockOnError;
-use crate::executor::local_loop::{LocalLoop, Order};
+use crate::executor::local_loop::{GREEN_STACK_BYTES, LocalLoop, Order};
 use crate::executor::remote::Handle;
 use crate::executor::shutdown::ShutdownReport;
 use crate::executor::stall::TaskInfo;
@@ -28,6 +28,8 @@ pub struct Builder {
     order: Order,
     /// Who hears what happens.
     observer: Option<Box<dyn Observer>>,
+    /// How large the stacks of green threads are; `None` is the default.
+    green_stack_bytes: Option<usize>,
 }
 
 impl Builder {
@@ -57,6 +59,15 @@ impl Builder {
         self
     }
 
+    /// How large the stacks of green threads are, in bytes, unless [`green::Builder::stack_bytes`] says otherwise;
+    /// 256 KiB by default. Whole pages, and only those that are used cost memory.
+    ///
+    /// [`green::Builder::stack_bytes`]: crate::green::Builder::stack_bytes
+    pub fn green_stack_bytes(mut self, green_stack_bytes: usize) -> Builder {
+        self.green_stack_bytes = Some(green_stack_bytes);
+        self
+    }
+
     /// A runtime of this thread.
     ///
     /// # Errors
@@ -66,7 +77,12 @@ impl Builder {
             log::log_enabled!(target: "greenroom", log::Level::Trace).then(|| Box::new(Tracer) as _)
         };
         let observer = self.observer.or_else(tracer);
-        let local_loop = LocalLoop::new(Clock::new(self.virtual_clock), self.order, observer)?;
+        let local_loop = LocalLoop::new(
+            Clock::new(self.virtual_clock),
+            self.order,
+            observer,
+            self.green_stack_bytes.unwrap_or(GREEN_STACK_BYTES),
+        )?;
         Ok(Runtime { local_loop: Some(local_loop) })
     }
 }
@@ -76,6 +92,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("virtual_clock", &self.virtual_clock)
             .field("order", &self.order)
+            .field("green_stack_bytes", &self.green_stack_bytes)
             .finish_non_exhaustive()
     }
 }

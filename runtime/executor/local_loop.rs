@@ -41,6 +41,9 @@ pub enum Order {
     Shuffled(u64),
 }
 
+/// How large the stack of a green thread is by default, in bytes; only what is used of it costs memory.
+pub(crate) const GREEN_STACK_BYTES: usize = 256 * 1024;
+
 /// What a timer or a ready descriptor sets going.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Target {
@@ -75,6 +78,8 @@ pub(crate) struct LocalLoop {
     pub(crate) letters: RefCell<VecDeque<Mail>>,
     /// Who hears the events.
     observer: Option<Box<dyn Observer>>,
+    /// How large the stacks of its green threads are, in bytes, unless they say otherwise.
+    pub(crate) green_stack_bytes: usize,
     /// How many turns there were.
     pub(crate) turns: Cell<u64>,
     /// How many tasks and callbacks ran since the loop last looked at timers and the world.
@@ -97,6 +102,7 @@ impl LocalLoop {
         clock: Clock,
         order: Order,
         observer: Option<Box<dyn Observer>>,
+        green_stack_bytes: usize,
     ) -> io::Result<Rc<LocalLoop>> {
         let (reactor, notifier) = Reactor::new()?;
         let unregister = Box::new(reactor.unregister_from_anywhere()?);
@@ -124,6 +130,7 @@ impl LocalLoop {
             due: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
             observer,
+            green_stack_bytes,
             turns: Cell::new(0),
             ran_since_look: Cell::new(0),
             abandoned: Cell::new(0),

@@ -21,7 +21,7 @@ use super::header::{Header, Home, TaskBranch, TaskRef};
 use super::state::TaskState;
 use crate::atomic::{Arc, thread_local};
 use crate::clock::Clock;
-use crate::id::{LoopTask, TaskId, WaitReason};
+use crate::id::{LoopId, LoopTask, TaskId, WaitReason};
 use crate::table::{Key, Table};
 
 /// How often one poll of a task may find something ready (an I/O call that went through, a time that has
@@ -124,6 +124,18 @@ pub(crate) fn at<R>(home: &Arc<Home>, f: impl FnOnce(&Here) -> R) -> Option<R> {
 /// The loop that this thread is inside of, as other threads know it.
 pub(crate) fn home() -> Option<Arc<Home>> {
     with(|here| here.home.clone())
+}
+
+/// Which loop this thread is inside of.
+#[inline]
+pub(crate) fn loop_id() -> Option<LoopId> {
+    with(|here| here.home.id)
+}
+
+/// Calls `f`, which may not run user code, with the running task as people know it. For a signal handler: it
+/// neither waits nor allocates, and does nothing if the signal came in the middle of a change.
+pub(crate) fn running_name<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
+    HERE.with(|current| current.try_borrow().ok()?.as_deref()?.with_running(f))
 }
 
 /// Records why the running task is about to wait. Every future of ours calls it before it
