@@ -9,15 +9,9 @@
 //!     └── (5) dropped before it began
 //! ```
 //!
-//! What both sides use stands at the top of the stack, and below it the frames:
-//!
-//! ```text
-//!   high ─► ┌ Top ───────────────────────────────────┐
-//!           │ control: the link, stage, unwind       │
-//!           │ outcome: what the body gave            │
-//!           │ body: until it begins                  │
-//!           ├ start, enter, the body's frames … ─────┤
-//! ```
+//! What both sides use, the [`Coroutine`], is where its owner has it, and stays there (it is pinned): a stack that
+//! waits is not touched, and that saves a visit to memory that is in no cache. At the top of the stack stands the
+//! body, until it begins, and below it come the frames.
 //!
 //! A coroutine that is dropped while it is suspended is unwound (3): its next word from us makes `suspend` panic
 //! with [`Cancellation`], without the panic hook, so every destructor on the stack runs, once. A body that catches
@@ -30,8 +24,9 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::marker::PhantomData;
+use std::marker::{PhantomData, PhantomPinned};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::ptr::NonNull;
 
 use super::checkers::Fiber;
@@ -86,44 +81,35 @@ pub(super) struct Control {
     stage: Cell<Stage>,
     /// Whether it is to unwind.
     unwind: Cell<bool>,
+    /// The body, at the top of the stack: a `Cell<Option<F>>`.
+    body: NonNull<()>,
+    /// Drops a body that never began.
+    drop_body: unsafe fn(NonNull<()>),
     /// What a memory checker knows of both sides.
     fiber: Fiber,
 }
 
-/// What does not depend on the type of the body.
+/// A body with its stack.
 #[repr(C)]
-struct Meeting<T> {
-    /// See there.
+pub(super) struct Coroutine<T> {
+    /// First, so that a pointer to it is one to the coroutine.
     control: Control,
     /// What the body left, until somebody takes it.
     outcome: Cell<Option<Outcome<T>>>,
-}
-
-/// What stands at the top of the stack.
-#[repr(C, align(16))]
-struct Top<T, F> {
-    /// See there.
-    meeting: Meeting<T>,
-    /// The body, until it begins.
-    body: Cell<Option<F>>,
-}
-
-/// A body with its stack.
-pub(super) struct Coroutine<T> {
-    /// At the top of the stack.
-    meeting: NonNull<Meeting<T>>,
-    /// Drops a body that never began.
-    drop_body: unsafe fn(NonNull<Meeting<T>>),
     /// Where it all is; `None` once it was left for ever.
-    stack: Option<PooledStack>,
-    /// What is on the stack may be anything, so it never leaves its thread.
-    stays: PhantomData<*mut T>,
+    stack: Cell<Option<PooledStack>>,
+    /// The stack's lowest address.
+    stack_low: NonNull<u8>,
+    /// How many bytes it has.
+    stack_bytes: usize,
+    /// What is on the stack may be anything, so it never leaves its thread; and the stack knows where this is.
+    stays: PhantomData<(*mut T, PhantomPinned)>,
 }
 
 /// A body that does not fit its stack.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TooBig {
-    /// How many bytes it and its value take.
+    /// How many bytes it takes.
     pub(super) bytes: usize,
 }
 
@@ -133,76 +119,76 @@ impl<T> Coroutine<T> {
     /// # Errors
     /// If the stack has no room for the body; then it was dropped.
     pub(super) fn new<F: FnOnce() -> T>(stack: PooledStack, body: F) -> Result<Coroutine<T>, TooBig> {
-        let bytes = size_of::<Top<T, F>>();
-        if bytes + LEAST_FRAME_BYTES > stack.bytes() || align_of::<Top<T, F>>() > 4096 {
+        let (stack_low, stack_bytes) = (stack.low(), stack.bytes());
+        let align = align_of::<Option<F>>().max(16);
+        let bytes = size_of::<Option<F>>().next_multiple_of(align);
+        if bytes + align + LEAST_FRAME_BYTES > stack_bytes {
             return Err(TooBig { bytes });
         }
         let high = stack.high().as_ptr().addr();
-        let place = (high - bytes) & !(align_of::<Top<T, F>>() - 1);
-        // SAFETY: the place is within the stack, as was just seen.
-        let top = unsafe { stack.high().sub(high - place) }.cast::<Top<T, F>>();
-        // SAFETY: as above; the place is aligned, below it there is room, and nobody else has this stack.
-        let other = unsafe { switch::prepare(top.as_ptr().cast()) };
-        let link = Link { other: Cell::new(other), enter: enter::<T, F> };
-        let fiber = Fiber::new(stack.low(), stack.bytes());
-        let control = Control { link, stage: Cell::new(Stage::Fresh), unwind: Cell::new(false), fiber };
-        let meeting = Meeting { control, outcome: Cell::new(None) };
-        // SAFETY: as above.
-        unsafe { top.write(Top { meeting, body: Cell::new(Some(body)) }) };
-        let meeting = top.cast();
-        Ok(Coroutine { meeting, drop_body: drop_body::<T, F>, stack: Some(stack), stays: PhantomData })
-    }
-
-    /// What stands at the top of the stack.
-    fn meeting(&self) -> &Meeting<T> {
-        // SAFETY: written in `new`, and there as long as the stack is.
-        unsafe { self.meeting.as_ref() }
+        let offset = high - ((high - bytes) & !(align - 1));
+        // SAFETY: the place is within the stack, as was just seen, aligned, with room below it, and nobody else has
+        // this stack.
+        let (place, other) = unsafe {
+            let place = stack.high().sub(offset);
+            place.cast().write(Cell::new(Some(body)));
+            (place, switch::prepare(place.as_ptr().cast()))
+        };
+        let control = Control {
+            link: Link { other: Cell::new(other), enter: enter::<T, F> },
+            stage: Cell::new(Stage::Fresh),
+            unwind: Cell::new(false),
+            body: place.cast(),
+            drop_body: drop_body::<F>,
+            fiber: Fiber::new(stack_low, stack_bytes),
+        };
+        let (outcome, stack) = (Cell::new(None), Cell::new(Some(stack)));
+        Ok(Coroutine { control, outcome, stack, stack_low, stack_bytes, stays: PhantomData })
     }
 
     /// For the side on the stack.
     pub(super) fn control(&self) -> NonNull<Control> {
-        self.meeting.cast()
+        NonNull::from(self).cast()
     }
 
     /// The lowest address of the stack, and how many bytes it has.
     pub(super) fn stack_bounds(&self) -> (NonNull<u8>, usize) {
-        self.stack.as_ref().map_or((NonNull::dangling(), 0), |stack| (stack.low(), stack.bytes()))
+        (self.stack_low, self.stack_bytes)
     }
 
     /// Whether the body has not begun.
     pub(super) fn is_fresh(&self) -> bool {
-        self.meeting().control.stage.get() == Stage::Fresh
+        self.control.stage.get() == Stage::Fresh
     }
 
     /// (1) Lets the body run until it suspends, or is over: then gives what it left.
     ///
     /// # Panics
     /// If it is over already.
-    pub(super) fn resume(&mut self) -> Option<Outcome<T>> {
-        let control = &self.meeting().control;
+    #[inline]
+    pub(super) fn resume(self: Pin<&Self>) -> Option<Outcome<T>> {
+        let control = &self.control;
         assert!(
             matches!(control.stage.get(), Stage::Fresh | Stage::Suspended),
             "a green thread was polled after its end, or from within itself"
         );
         control.stage.set(Stage::Running);
         let departure = control.fiber.host_leaves();
-        // SAFETY: the stack is there and waits, or has not begun.
-        unsafe { switch::resume(self.meeting.as_ptr().cast()) };
-        self.meeting().control.fiber.host_is_back(departure);
-        match self.meeting().control.stage.get() {
-            Stage::Done => self.meeting().outcome.take(),
-            _ => None,
-        }
+        // SAFETY: the stack is there and waits, or has not begun; the coroutine stays where it is. The pointer is
+        // one to all of it, for the other side.
+        unsafe { switch::resume(self.control().as_ptr().cast()) };
+        control.fiber.host_is_back(departure);
+        if control.stage.get() == Stage::Done { self.outcome.take() } else { None }
     }
 
     /// (3), (5) Ends it wherever it is. Gives what the body left, if it ran and was not over before.
-    pub(super) fn end(&mut self) -> Option<Outcome<T>> {
-        match self.meeting().control.stage.get() {
+    pub(super) fn end(self: Pin<&Self>) -> Option<Outcome<T>> {
+        match self.control.stage.get() {
             Stage::Done | Stage::Running => None,
             Stage::Fresh => {
-                self.meeting().control.stage.set(Stage::Done);
-                // SAFETY: it belongs to the type of this body, which never began.
-                unsafe { (self.drop_body)(self.meeting) };
+                self.control.stage.set(Stage::Done);
+                // SAFETY: the function belongs to the type of this body, which never began.
+                unsafe { (self.control.drop_body)(self.control.body) };
                 None
             }
             Stage::Suspended => self.unwind(),
@@ -210,17 +196,18 @@ impl<T> Coroutine<T> {
     }
 
     /// (3) Unwinds the stack.
-    fn unwind(&mut self) -> Option<Outcome<T>> {
-        self.meeting().control.unwind.set(true);
-        for _ in 0..MOST_UNWINDS {
+    fn unwind(self: Pin<&Self>) -> Option<Outcome<T>> {
+        self.control.unwind.set(true);
+        let most = if cfg!(panic = "unwind") { MOST_UNWINDS } else { 0 };
+        for _ in 0..most {
             let outcome = self.resume();
             if outcome.is_some() {
                 return outcome;
             }
         }
         log::error!(
-            "a green thread that was cancelled catches its unwinding and waits again, {MOST_UNWINDS} times \
-             over: its stack is leaked; let `green::Cancellation` pass"
+            "the stack of a cancelled green thread is leaked: it cannot be unwound, because it catches \
+             `green::Cancellation` and waits again ({MOST_UNWINDS} times now), or because of `panic = \"abort\"`"
         );
         std::mem::forget(self.stack.take());
         None
@@ -229,35 +216,36 @@ impl<T> Coroutine<T> {
 
 impl<T> Drop for Coroutine<T> {
     fn drop(&mut self) {
-        drop(self.end());
+        // SAFETY: it was pinned, if it ever ran, and what is being dropped stays where it is.
+        drop(unsafe { Pin::new_unchecked(&*self) }.end());
     }
 }
 
 /// Drops a body that never began.
 ///
 /// # Safety
-/// `meeting` starts a `Top<T, F>`.
-unsafe fn drop_body<T, F>(meeting: NonNull<Meeting<T>>) {
+/// `body` points to a `Cell<Option<F>>`.
+unsafe fn drop_body<F>(body: NonNull<()>) {
     // SAFETY: the caller's promise.
-    drop(unsafe { meeting.cast::<Top<T, F>>().as_ref() }.body.take());
+    drop(unsafe { body.cast::<Cell<Option<F>>>().as_ref() }.take());
 }
 
 /// The first Rust function on a stack: runs the body and leaves for ever. No panic passes it.
 ///
 /// # Safety
-/// `control` starts a `Top<T, F>`, and this is its stack.
+/// `control` starts a `Coroutine<T>` with a body of type `F`, and this is its stack.
 unsafe extern "C" fn enter<T, F: FnOnce() -> T>(control: NonNull<Control>) -> ! {
     // SAFETY: the caller's promise.
-    let top = unsafe { control.cast::<Top<T, F>>().as_ref() };
-    let control = &top.meeting.control;
-    control.fiber.arrives_first();
-    let body = top.body.take().expect("a body begins once");
-    let outcome = catch_unwind(AssertUnwindSafe(body));
-    top.meeting.outcome.set(Some(outcome));
-    control.stage.set(Stage::Done); // (4)
-    control.fiber.leaves_for_ever();
+    let coroutine = unsafe { control.cast::<Coroutine<T>>().as_ref() };
+    coroutine.control.fiber.arrives_first();
+    // SAFETY: as above.
+    let body = unsafe { coroutine.control.body.cast::<Cell<Option<F>>>().as_ref() }.take();
+    let outcome = catch_unwind(AssertUnwindSafe(body.expect("a body begins once")));
+    coroutine.outcome.set(Some(outcome));
+    coroutine.control.stage.set(Stage::Done); // (4)
+    coroutine.control.fiber.leaves_for_ever();
     // SAFETY: this stack was entered with this link, and nobody resumes one that is done.
-    unsafe { switch::suspend(top as *const Top<T, F> as *mut usize) };
+    unsafe { switch::suspend(control.as_ptr().cast()) };
     std::process::abort()
 }
 
@@ -266,7 +254,7 @@ impl Control {
     ///
     /// # Safety
     /// The caller runs on the stack of `control`.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn suspend(control: NonNull<Control>) {
         // SAFETY: the control is there as long as its stack is.
         let this = unsafe { control.as_ref() };
@@ -279,6 +267,7 @@ impl Control {
     }
 
     /// Panics with [`Cancellation`] if the coroutine is to end.
+    #[inline]
     pub(super) fn check(&self) {
         if self.unwind.get() {
             resume_unwind(Box::new(Cancellation));

@@ -1,34 +1,21 @@
 //! Going from one stack to another, on AArch64 (AAPCS64).
 //!
 //! ```text
-//!   link ──► ┌ stack pointer of the side that does not run ┐        a stack that waits:
-//!            ├ the function to begin with ─────────────────┤        ├ FPCR           │ higher
-//!            └─────────────────────────────────────────────┘        ├ return address │ addresses
-//!                                                                    ├ x29            │
-//!   a stack that has not begun is one that waits, with the           ├ x19            ┤ ◄── stack pointer,
-//!   address of `start` to return to                                  └────────────────┘     16-aligned
+//!   link ──► ┌ stack pointer of the side that does not run ┐         a stack that waits:
+//!            ├ the function to begin with ─────────────────┤         ├ (nothing)      │ higher
+//!            └─────────────────────────────────────────────┘         ├ return address │ addresses
+//!   a stack that has not begun is one that waits, with the           ├ x29            │
+//!   address of `start` to return to                                  ├ x19            ┤ ◄── stack pointer,
+//!                                                                    └────────────────┘     16-aligned
 //! ```
 //!
-//! As on x86-64: what the compiler cannot be told to save (x19 and x29) is pushed, the other callee-saved
-//! registers (x20 to x28, the low halves of v8 to v15) are named as clobbered, and the control register FPCR is
-//! written where it differs only (AAPCS64 6.1). The way in is a `bl`, the way out the `ret` that belongs to it.
+//! As on x86-64: what the compiler cannot be told to save (x19 and x29) is pushed, and the other callee-saved
+//! registers (x20 to x28, the low halves of v8 to v15) are named as clobbered. The way in is a `bl`, the way out
+//! the `ret` that belongs to it. The control register FPCR (AAPCS64 6.1) is for `thread.rs`.
 //!
 //! Read next: `switch.rs`.
 
 use std::arch::{asm, naked_asm};
-
-/// What a side does when it is back: `x0` is the link, `sp` its own frame.
-macro_rules! arrive {
-    () => {
-        "ldr x10, [x0]
-         ldr x10, [x10, #24]
-         ldr x9, [sp, #24]
-         cmp x9, x10
-         b.eq 4f
-         msr fpcr, x9
-      4: ldp x19, x29, [sp], #32"
-    };
-}
 
 /// Goes to the stack in the link; returns when that side suspends.
 ///
@@ -41,19 +28,16 @@ pub(super) unsafe fn resume(link: *mut usize) {
     unsafe {
         asm!(
             "stp x19, x29, [sp, #-32]!",
-            "mrs x9, fpcr",
-            "str x9, [sp, #24]",
             "bl 2f",
             "b 3f",
-         "2: str x30, [sp, #16]",
+            "2: str x30, [sp, #16]",
             "ldr x10, [x0]",
             "mov x11, sp",
             "str x11, [x0]",
             "mov sp, x10",
             "ldr x10, [sp, #16]",
             "br x10",
-         "3:",
-            arrive!(),
+            "3: ldp x19, x29, [sp], #32",
             inout("x0") link => _,
             out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _,
             out("x25") _, out("x26") _, out("x27") _, out("x28") _,
@@ -74,9 +58,7 @@ pub(super) unsafe fn suspend(link: *mut usize) {
     unsafe {
         asm!(
             "stp x19, x29, [sp, #-32]!",
-            "mrs x9, fpcr",
-            "str x9, [sp, #24]",
-            "adr x9, 3f",
+            "adr x9, 2f",
             "str x9, [sp, #16]",
             "ldr x10, [x0]",
             "mov x11, sp",
@@ -84,8 +66,7 @@ pub(super) unsafe fn suspend(link: *mut usize) {
             "mov sp, x10",
             "ldr x30, [sp, #16]",
             "ret",
-         "3:",
-            arrive!(),
+            "2: ldp x19, x29, [sp], #32",
             inout("x0") link => _,
             out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _,
             out("x25") _, out("x26") _, out("x27") _, out("x28") _,
@@ -122,4 +103,29 @@ unsafe extern "C" fn start() {
         "brk #1",
         ".cfi_endproc",
     )
+}
+
+/// How the processor rounds and what traps: the control register FPCR.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FloatControl {
+    /// The register.
+    fpcr: u64,
+}
+
+impl FloatControl {
+    /// What is in force now.
+    #[inline(always)]
+    pub(super) fn read() -> FloatControl {
+        let fpcr;
+        // SAFETY: reads a register.
+        unsafe { asm!("mrs {}, fpcr", out(reg) fpcr, options(nomem, nostack)) };
+        FloatControl { fpcr }
+    }
+
+    /// Puts it in force.
+    #[cold]
+    pub(super) fn write(self) {
+        // SAFETY: the value was read from the same register.
+        unsafe { asm!("msr fpcr, {}", in(reg) self.fpcr, options(nostack)) };
+    }
 }

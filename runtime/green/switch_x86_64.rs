@@ -1,46 +1,27 @@
 //! Going from one stack to another, on x86-64 (System V ABI).
 //!
 //! ```text
-//!   link ──► ┌ stack pointer of the side that does not run ┐        a stack that waits:
-//!            ├ the function to begin with ─────────────────┤        ├ rbx            │ higher
-//!            └─────────────────────────────────────────────┘        ├ rbp            │ addresses
-//!                                                                    ├ x87 CW │ MXCSR │
-//!   a stack that has not begun: ┌ start ┐ ◄── stack pointer,        ├ return address ┤ ◄── stack
-//!                               └───────┘     16-aligned + 8         └────────────────┘     pointer
+//!   link ──► ┌ stack pointer of the side that does not run ┐         a stack that waits:
+//!            ├ the function to begin with ─────────────────┤         ├ rbx            │ higher
+//!            └─────────────────────────────────────────────┘         ├ rbp            │ addresses
+//!   a stack that has not begun:                                      ├ return address ┤ ◄── stack
+//!     `start` ◄── stack pointer, 8 below a multiple of 16            └────────────────┘     pointer
 //! ```
 //!
-//! To go, a side pushes what the other must not lose, exchanges its stack pointer with the one in the link, and
-//! jumps. The ABI's other callee-saved registers (r12 to r15) are named as clobbered, so that the compiler saves
-//! those that it uses, and no others. Of MXCSR the control bits are callee-saved, as is the x87 control word
-//! (psABI 3.2.3); to compare costs little, to load much, so they are loaded where they differ only.
+//! To go, a side pushes what the compiler cannot be told to save (rbx and rbp are its own), exchanges its stack
+//! pointer with the one in the link, and jumps. The other callee-saved registers (r12 to r15) are named as
+//! clobbered, so that the compiler saves those that it uses, and no others.
 //!
 //! A processor predicts where a `ret` goes from the calls before it. So the way in is a `call`, the way out is
 //! the `ret` that belongs to it, and both are inlined: as functions of their own they would leave that prediction
 //! wrong for every `ret` that follows, which costs more than all the rest (see "Numbers" in NOTES.md).
 //!
+//! The control bits of MXCSR and the x87 control word are callee-saved, too (psABI 3.2.3): rounding and what
+//! traps. Reading them costs as much as all of the switch, so that is done once a visit, in `thread.rs`.
+//!
 //! Read next: `switch_aarch64.rs`.
 
 use std::arch::{asm, naked_asm};
-
-/// What a side does when it is back: `rdi` is the link, `rsp` its own frame. If the control bits that the other
-/// side left with (in its frame, above the return address) are not its own, it loads its own.
-macro_rules! arrive {
-    () => {
-        "mov rcx, [rdi]
-         mov eax, [rcx + 8]
-         xor eax, [rsp]
-         and eax, 0xffc0
-         movzx edx, word ptr [rcx + 12]
-         xor dx, [rsp + 4]
-         or eax, edx
-         jz 4f
-         ldmxcsr [rsp]
-         fldcw [rsp + 4]
-      4: add rsp, 8
-         pop rbp
-         pop rbx"
-    };
-}
 
 /// Goes to the stack in the link; returns when that side suspends.
 ///
@@ -55,18 +36,15 @@ pub(super) unsafe fn resume(link: *mut usize) {
         asm!(
             "push rbx",
             "push rbp",
-            "sub rsp, 8",
-            "stmxcsr [rsp]",
-            "fnstcw [rsp + 4]",
             "call 2f",
             "jmp 3f",
-         "2: mov rax, [rdi]",
+            "2: mov rax, [rdi]",
             "mov [rdi], rsp",
             "mov rsp, rax",
             "pop rax",
             "jmp rax",
-         "3:",
-            arrive!(),
+            "3: pop rbp",
+            "pop rbx",
             inout("rdi") link => _,
             out("r12") _, out("r13") _, out("r14") _, out("r15") _,
             clobber_abi("C"),
@@ -85,17 +63,14 @@ pub(super) unsafe fn suspend(link: *mut usize) {
         asm!(
             "push rbx",
             "push rbp",
-            "sub rsp, 8",
-            "stmxcsr [rsp]",
-            "fnstcw [rsp + 4]",
-            "lea rax, [rip + 3f]",
+            "lea rax, [rip + 2f]",
             "push rax",
             "mov rax, [rdi]",
             "mov [rdi], rsp",
             "mov rsp, rax",
             "ret",
-         "3:",
-            arrive!(),
+            "2: pop rbp",
+            "pop rbx",
             inout("rdi") link => _,
             out("r12") _, out("r13") _, out("r14") _, out("r15") _,
             clobber_abi("C"),
@@ -106,7 +81,7 @@ pub(super) unsafe fn suspend(link: *mut usize) {
 /// Makes the stack that ends at `high` one that has not begun; gives its stack pointer.
 ///
 /// # Safety
-/// There are two words below `high` to write to, which is a multiple of 16.
+/// There is a word below `high` to write to, which is a multiple of 16.
 pub(super) unsafe fn prepare(high: *mut usize) -> *mut usize {
     // SAFETY: the caller's promise. `start` finds the stack aligned as before a call.
     unsafe {
@@ -128,4 +103,36 @@ unsafe extern "C" fn start() {
         "ud2",
         ".cfi_endproc",
     )
+}
+
+/// How the processor rounds and what traps: the control bits of MXCSR, and the x87 control word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FloatControl {
+    /// MXCSR without its sticky flags, which are caller-saved.
+    mxcsr: u32,
+    /// The x87 control word.
+    x87: u16,
+}
+
+impl FloatControl {
+    /// What is in force now.
+    #[inline(always)]
+    pub(super) fn read() -> FloatControl {
+        let (mut mxcsr, mut x87) = (0_u32, 0_u16);
+        // SAFETY: stores four bytes and two where there is room for them. Tested by `tests/green_switch.rs`.
+        unsafe {
+            asm!("stmxcsr [{}]", "fnstcw [{}]", in(reg) &raw mut mxcsr, in(reg) &raw mut x87, options(nostack));
+        }
+        FloatControl { mxcsr: mxcsr & 0xffc0, x87 }
+    }
+
+    /// Puts it in force; the sticky flags are cleared.
+    #[cold]
+    pub(super) fn write(self) {
+        // SAFETY: the values were read from the same registers. Tested by `tests/green_switch.rs`.
+        unsafe {
+            asm!("ldmxcsr [{}]", "fldcw [{}]", in(reg) &raw const self.mxcsr, in(reg) &raw const self.x87,
+                options(nostack, readonly));
+        }
+    }
 }

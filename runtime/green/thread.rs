@@ -5,7 +5,7 @@
 //!
 //! Read next: `spawn.rs`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use super::coroutine::{Cancellation, Coroutine, Outcome};
 use super::overflow;
 use super::stack_pool::PooledStack;
+use super::switch::FloatControl;
 use super::visit::{Locals, Visit};
 use crate::task::waker::drop_payload;
 
@@ -33,6 +34,8 @@ use crate::task::waker::drop_payload;
 pub struct GreenThread<T> {
     /// The body and its stack. Before `locals`, which what is on the stack may use while it is unwound.
     coroutine: Coroutine<T>,
+    /// How it rounds, and what traps.
+    float_control: Cell<FloatControl>,
     /// Its own values.
     locals: Locals,
 }
@@ -48,34 +51,48 @@ impl<T: 'static> GreenThread<T> {
         let stack_bytes = stack.bytes();
         let coroutine = Coroutine::new(stack, body).map_err(|too_big| {
             let text = format!(
-                "what a green thread captures and returns takes {} bytes, too many for its stack of {stack_bytes}: \
+                "what a green thread captures takes {} bytes, too many for its stack of {stack_bytes}: \
                  box it, or give it a larger one (`green::Builder::stack_bytes`)",
                 too_big.bytes
             );
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        Ok(GreenThread { coroutine, locals: RefCell::new(Vec::new()) })
+        let float_control = Cell::new(FloatControl::read());
+        Ok(GreenThread { coroutine, float_control, locals: RefCell::new(Vec::new()) })
     }
 }
 
 impl<T> GreenThread<T> {
-    /// Lets `resume` go to the stack.
+    /// Lets `resume` go to the stack, which has its own ways to round.
+    #[inline]
     fn visit(
-        &mut self,
+        self: Pin<&Self>,
         context: Option<&mut Context<'_>>,
-        resume: impl FnOnce(&mut Coroutine<T>) -> Option<Outcome<T>>,
+        resume: impl FnOnce(Pin<&Coroutine<T>>) -> Option<Outcome<T>>,
     ) -> Option<Outcome<T>> {
-        let visit =
-            Visit::new(self.coroutine.control(), context, self.coroutine.stack_bounds(), &self.locals);
-        visit.during(|| resume(&mut self.coroutine))
+        // SAFETY: a part of what is pinned, and never moved out of it.
+        let coroutine = unsafe { self.map_unchecked(|thread| &thread.coroutine) };
+        let visit = Visit::new(coroutine.control(), context, coroutine.stack_bounds(), &self.locals);
+        let ours = FloatControl::read();
+        if self.float_control.get() != ours {
+            self.float_control.get().write();
+        }
+        let outcome = visit.during(|| resume(coroutine));
+        let theirs = FloatControl::read();
+        if theirs != ours {
+            ours.write();
+        }
+        self.float_control.set(theirs);
+        outcome
     }
 }
 
 impl<T> Future for GreenThread<T> {
     type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        match self.visit(Some(context), Coroutine::resume) {
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        match self.into_ref().visit(Some(context), Coroutine::resume) {
             None => Poll::Pending,
             Some(Ok(value)) => Poll::Ready(value),
             // On through the host, to become what it makes of panics: a task its join error.
@@ -84,16 +101,15 @@ impl<T> Future for GreenThread<T> {
     }
 }
 
-// Nothing on the stack can be seen through it, and it stays where it is.
-impl<T> Unpin for GreenThread<T> {}
-
 impl<T> Drop for GreenThread<T> {
     fn drop(&mut self) {
         if self.coroutine.is_fresh() {
             // Without a visit: its stack is not used.
             return;
         }
-        match self.visit(None, Coroutine::end) {
+        // SAFETY: it has begun, so it was pinned, and what is being dropped stays where it is.
+        let this = unsafe { Pin::new_unchecked(&*self) };
+        match this.visit(None, Coroutine::end) {
             Some(Err(payload)) if payload.is::<Cancellation>() => {}
             Some(Err(payload)) if std::thread::panicking() => drop_payload(payload),
             Some(Err(payload)) => resume_unwind(payload),
