@@ -13,6 +13,7 @@ mod stack;
 #[path = "../../runtime/green/stack_pool.rs"]
 mod stack_pool;
 #[path = "../../runtime/green/switch.rs"]
+#[allow(unused_imports, reason = "how it rounds is for the runtime")]
 mod switch;
 #[cfg(target_arch = "aarch64")]
 #[path = "../../runtime/green/switch_aarch64.rs"]

@@ -1,12 +1,11 @@
 //! A function that can stop in the middle and go on later, because it has a stack of its own.
 //!
 //! ```text
-//!           ┌────────── (1) resume ──────────┐
-//!   Fresh ──┘   ┌────── (2) suspend ───────┐ │
-//!     │         ▼                          │ ▼
-//!     │     Suspended ───── (1) resume ─► Running ── (4) the body is over ──► Done
-//!     │         └───────── (3) unwind ─────► │
-//!     └── (5) dropped before it began
+//!   Fresh ── (1) resume ──► Begun ── (4) the body is over ──► Done
+//!     │                     │   ▲                              ▲
+//!     │         (2) suspend ▼   │ (1) resume, (3) unwind       │
+//!     │                     └───┘                              │
+//!     └───────────────── (5) dropped before it began ──────────┘
 //! ```
 //!
 //! What both sides use, the [`Coroutine`], is where its owner has it, and stays there (it is pinned): a stack that
@@ -42,15 +41,23 @@ const MOST_UNWINDS: usize = 100;
 /// How much of a stack must be left for its frames when the body itself has its place.
 const LEAST_FRAME_BYTES: usize = 4 * 1024;
 
+/// Stacks begin at this many different places of their first page: at one and the same place all would compete
+/// for the same few lines of the processor's caches, and a thousand green threads take turns half as fast.
+const COLOURS: usize = 16;
+
+/// How far apart these places are.
+const COLOUR_BYTES: usize = 128;
+
+/// How far apart stacks are at least, so that neighbours begin at different places.
+const COLOUR_STRIDE: usize = 4096;
+
 /// Where a coroutine is in its life.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     /// The body has not begun.
     Fresh,
-    /// The body runs.
-    Running,
-    /// The body waits to be resumed.
-    Suspended,
+    /// The body runs, or waits to be resumed.
+    Begun,
     /// The body is over.
     Done,
 }
@@ -122,11 +129,12 @@ impl<T> Coroutine<T> {
         let (stack_low, stack_bytes) = (stack.low(), stack.bytes());
         let align = align_of::<Option<F>>().max(16);
         let bytes = size_of::<Option<F>>().next_multiple_of(align);
-        if bytes + align + LEAST_FRAME_BYTES > stack_bytes {
+        let high = stack.high().as_ptr().addr();
+        let colour = high / COLOUR_STRIDE % COLOURS * COLOUR_BYTES;
+        if bytes + align + colour + LEAST_FRAME_BYTES > stack_bytes {
             return Err(TooBig { bytes });
         }
-        let high = stack.high().as_ptr().addr();
-        let offset = high - ((high - bytes) & !(align - 1));
+        let offset = high - ((high - colour - bytes) & !(align - 1));
         // SAFETY: the place is within the stack, as was just seen, aligned, with room below it, and nobody else has
         // this stack.
         let (place, other) = unsafe {
@@ -168,11 +176,7 @@ impl<T> Coroutine<T> {
     #[inline]
     pub(super) fn resume(self: Pin<&Self>) -> Option<Outcome<T>> {
         let control = &self.control;
-        assert!(
-            matches!(control.stage.get(), Stage::Fresh | Stage::Suspended),
-            "a green thread was polled after its end, or from within itself"
-        );
-        control.stage.set(Stage::Running);
+        assert!(control.stage.get() != Stage::Done, "a green thread was polled after its end");
         let departure = control.fiber.host_leaves();
         // SAFETY: the stack is there and waits, or has not begun; the coroutine stays where it is. The pointer is
         // one to all of it, for the other side.
@@ -184,14 +188,14 @@ impl<T> Coroutine<T> {
     /// (3), (5) Ends it wherever it is. Gives what the body left, if it ran and was not over before.
     pub(super) fn end(self: Pin<&Self>) -> Option<Outcome<T>> {
         match self.control.stage.get() {
-            Stage::Done | Stage::Running => None,
+            Stage::Done => None,
             Stage::Fresh => {
                 self.control.stage.set(Stage::Done);
                 // SAFETY: the function belongs to the type of this body, which never began.
                 unsafe { (self.control.drop_body)(self.control.body) };
                 None
             }
-            Stage::Suspended => self.unwind(),
+            Stage::Begun => self.unwind(),
         }
     }
 
@@ -238,6 +242,7 @@ unsafe extern "C" fn enter<T, F: FnOnce() -> T>(control: NonNull<Control>) -> ! 
     // SAFETY: the caller's promise.
     let coroutine = unsafe { control.cast::<Coroutine<T>>().as_ref() };
     coroutine.control.fiber.arrives_first();
+    coroutine.control.stage.set(Stage::Begun);
     // SAFETY: as above.
     let body = unsafe { coroutine.control.body.cast::<Cell<Option<F>>>().as_ref() }.take();
     let outcome = catch_unwind(AssertUnwindSafe(body.expect("a body begins once")));
@@ -258,7 +263,6 @@ impl Control {
     pub(super) unsafe fn suspend(control: NonNull<Control>) {
         // SAFETY: the control is there as long as its stack is.
         let this = unsafe { control.as_ref() };
-        this.stage.set(Stage::Suspended);
         let departure = this.fiber.leaves();
         // SAFETY: the caller's promise.
         unsafe { switch::suspend(control.as_ptr().cast()) };

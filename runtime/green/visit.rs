@@ -48,6 +48,7 @@ thread_local! {
 
 impl Visit {
     /// A visit to the stack of `control`, for the poll with `context`, if it is for one.
+    #[inline]
     pub(super) fn new(
         control: NonNull<Control>,
         context: Option<&mut Context<'_>>,
@@ -79,6 +80,7 @@ impl Visit {
         /// Makes the visit before the current one again, in whatever manner this one ends.
         struct Restore(Option<NonNull<Visit>>);
         impl Drop for Restore {
+            #[inline]
             fn drop(&mut self) {
                 VISIT.set(self.0);
             }

@@ -85,6 +85,7 @@ impl From<CannotWait> for io::Error {
 /// # Cancel safety
 /// A green thread that is cancelled while it waits is unwound from here: `future` is dropped, and so is all that
 /// the stack holds. See [`Cancellation`](crate::green::Cancellation).
+#[inline]
 #[track_caller]
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     match try_wait(future) {
@@ -120,6 +121,7 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, CannotWait> {
 }
 
 /// The current visit, if its green thread may wait now.
+#[inline]
 fn may_wait<'a>() -> Result<&'a Visit, CannotWait> {
     let visit = visit::current().ok_or(CannotWait::NoGreenThread)?;
     // SAFETY: the visit lasts until this stack suspends, after which `try_wait` asks for the next one.
@@ -144,6 +146,7 @@ struct Polls<'a>(&'a Visit);
 
 impl Polls<'_> {
     /// Begins to poll.
+    #[inline]
     fn begin(visit: &Visit) -> Polls<'_> {
         visit.polls.set(true);
         Polls(visit)
@@ -151,6 +154,7 @@ impl Polls<'_> {
 }
 
 impl Drop for Polls<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.polls.set(false);
     }
@@ -160,6 +164,7 @@ impl Drop for Polls<'_> {
 ///
 /// # Panics
 /// As [`wait`].
+#[inline]
 #[track_caller]
 pub fn sleep(duration: Duration) {
     wait(time::sleep(duration));
@@ -169,6 +174,7 @@ pub fn sleep(duration: Duration) {
 ///
 /// # Panics
 /// As [`wait`].
+#[inline]
 #[track_caller]
 pub fn yield_now() {
     wait(future::yield_now());
