@@ -9,12 +9,12 @@
 //! loop is still running. Ctrl-C lets everyone finish, within 5 seconds; a second one does not.
 //!
 //! The business logic is in `case_service/`. This file only carries bytes, and watches the time;
-//! `caser_callbacks.rs` does the same without tasks.
+//! `caser_green.rs` does the same line by line on green threads, and `caser_callbacks.rs` with nothing
+//! that waits.
 
 mod case_service;
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
@@ -25,8 +25,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use case_service::options::Options;
-use case_service::report::{self, Guest};
-use case_service::session::{Ending, Flow, Session};
+use case_service::report::{self, End, Guest};
+use case_service::session::{Flow, Session};
 use case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES, bound_unsent, output};
 use greenroom::net::{Connection, Drain, Server, TcpListener, TcpStream};
 use greenroom::signal::{INTERRUPT, Signal, TERMINATE};
@@ -101,35 +101,12 @@ async fn converse(mut connection: Connection, options: Rc<Options>) {
         deadline: greenroom::now() + options.idle_timeout,
     };
     match conversation.run(&mut connection.drain, &guest).await {
-        Ok(End::ClientGone) => {}
-        Ok(end) => {
+        Ok(None) => {}
+        Ok(Some(end)) => {
             guest.sent_away(&end);
             linger(&connection.stream).await;
         }
         Err(error) => guest.sent_away(&error),
-    }
-}
-
-/// Why a conversation is over.
-enum End {
-    /// The client has sent its last byte.
-    ClientGone,
-    /// The client has sent nothing, or no whole line, for too long.
-    Silence,
-    /// The server shall end.
-    Drain,
-    /// By the rules of the conversation.
-    Rule(Ending),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::ClientGone => f.write_str("the client has gone"),
-            End::Silence => f.write_str("the client was silent for too long"),
-            End::Drain => f.write_str("the server shall end"),
-            End::Rule(ending) => ending.fmt(f),
-        }
     }
 }
 
@@ -146,13 +123,13 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    /// Answers until somebody wants to end; says why.
-    async fn run(&mut self, drain: &mut Drain, guest: &Guest) -> io::Result<End> {
+    /// Answers until somebody wants to end; says why, unless it is the client.
+    async fn run(&mut self, drain: &mut Drain, guest: &Guest) -> io::Result<Option<End>> {
         bound_unsent(self.stream)?;
         self.send(Session::greeting()).await?;
         loop {
             if let Some(end) = self.wait_for_input(drain).await? {
-                return Ok(end);
+                return Ok(Some(end));
             }
             // Made anew each time: a client that is silent costs no buffer.
             let mut buffer = vec![0; READ_BYTES];
@@ -164,11 +141,11 @@ impl Conversation<'_> {
                 let mut output = Vec::new();
                 self.session.end_of_input(&mut output, &mut |line| guest.said(line));
                 self.send(&output).await?;
-                return Ok(self.session.ending().map_or(End::ClientGone, End::Rule));
+                return Ok(self.session.ending().map(End::Rule));
             }
             self.answer(&buffer[..count], guest).await?;
             if let Some(ending) = self.session.ending() {
-                return Ok(End::Rule(ending));
+                return Ok(Some(End::Rule(ending)));
             }
         }
     }

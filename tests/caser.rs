@@ -1,9 +1,10 @@
 //! What the case servers say on the wire and in their log, byte for byte, by whatever pieces the
 //! bytes come in.
 //!
-//! Everything is tested on `caser` (`tasks::...`) and on `caser_callbacks` (`callbacks::...`), as
-//! processes that listen at ports of their own. Failures of random chunkings name their seed; to
-//! replay, put it in the place of the range in `random_pieces_change_nothing`.
+//! Everything is tested on `caser` (`tasks::...`), on `caser_callbacks` (`callbacks::...`) and on
+//! `caser_green` (`green_threads::...`), as processes that listen at ports of their own. Failures of
+//! random chunkings name their seed; to replay, put it in the place of the range in
+//! `random_pieces_change_nothing`.
 
 #[path = "support/caser/mod.rs"]
 mod support;
@@ -11,10 +12,10 @@ mod support;
 use greenroom::Rng;
 use support::client::{Client, WELCOME};
 use support::conversations::{Conversation, load};
-use support::on_both_casers;
+use support::on_every_caser;
 use support::server::Caser;
 
-on_both_casers![
+on_every_caser![
     all_conversations_go_as_written,
     all_telnet_conversations_go_as_written,
     two_lines_may_be_split_at_any_byte,

@@ -1,7 +1,8 @@
 //! What clients of the case servers can do to each other and to the server: nothing.
 //!
-//! Everything is tested on `caser` (`tasks::...`) and on `caser_callbacks` (`callbacks::...`), one
-//! test at a time, for some of them measure. Random moments come from seeds that failures name.
+//! Everything is tested on `caser` (`tasks::...`), on `caser_callbacks` (`callbacks::...`) and on
+//! `caser_green` (`green_threads::...`), one test at a time, for some of them measure. Random moments
+//! come from seeds that failures name.
 
 #[path = "support/caser/mod.rs"]
 mod support;
@@ -16,9 +17,9 @@ use greenroom::Rng;
 use support::client::{Client, WELCOME};
 use support::process::{descriptors, processor_time, raise_descriptor_limit, resident_bytes};
 use support::server::{Caser, command};
-use support::{LONG, becomes_true, on_both_casers};
+use support::{LONG, becomes_true, on_every_caser};
 
-on_both_casers![
+on_every_caser![
     clients_do_not_see_each_others_mode,
     half_a_line_delays_nobody,
     a_client_that_never_listens_costs_little,

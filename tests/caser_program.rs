@@ -1,6 +1,7 @@
 //! The case servers as programs: options, signals, time limits, and outputs that nobody reads.
 //!
-//! Everything is tested on `caser` (`tasks::...`) and on `caser_callbacks` (`callbacks::...`).
+//! Everything is tested on `caser` (`tasks::...`), on `caser_callbacks` (`callbacks::...`) and on
+//! `caser_green` (`green_threads::...`).
 //! Times are lower limits, which no slow machine can break, or far above what is expected.
 
 #[path = "support/caser/mod.rs"]
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use support::client::{Client, WELCOME};
 use support::server::{Caser, command, run_to_end};
-use support::{LONG, on_both_casers};
+use support::{LONG, on_every_caser};
 
-on_both_casers![
+on_every_caser![
     a_wrong_option_gets_one_line_and_code_2,
     help_is_printed_and_the_program_ends_well,
     a_taken_port_is_said_with_the_remedy,

@@ -3,11 +3,13 @@
 //! The lines about clients and the announcements are part of the service. Whatever a client sent is made
 //! fit to be printed here, and only if it is printed.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use super::options::{connection_limit, descriptors_for};
 use super::output::now_as_ctime;
+use super::session::Ending;
 use super::text::for_log;
 
 /// The server is there.
@@ -81,8 +83,8 @@ impl Guest {
         log::info!("{} --> {}", self.address, for_log(line));
     }
 
-    /// Why the server ends the visit.
-    pub fn sent_away(&self, reason: &dyn std::fmt::Display) {
+    /// The server ends the visit: by an [`End`], or because of an error.
+    pub fn sent_away(&self, reason: &dyn fmt::Display) {
         log::debug!("{} sent away: {reason}", self.address);
     }
 }
@@ -90,5 +92,26 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         log::info!("{} quit", self.address);
+    }
+}
+
+/// Why the server ends a conversation, if it does so before the client.
+#[derive(Debug)]
+pub enum End {
+    /// The client has sent nothing, or no whole line, for too long.
+    Silence,
+    /// The server shall end.
+    Drain,
+    /// By the rules of the conversation.
+    Rule(Ending),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Silence => f.write_str("the client was silent for too long"),
+            End::Drain => f.write_str("the server shall end"),
+            End::Rule(ending) => ending.fmt(f),
+        }
     }
 }

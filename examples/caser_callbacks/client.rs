@@ -22,7 +22,7 @@ use std::time::Duration;
 use greenroom::{CallHandle, add_reader, add_writer, call_later, remove_reader, remove_writer};
 
 use crate::case_service::options::Options;
-use crate::case_service::report::Guest;
+use crate::case_service::report::{End, Guest};
 use crate::case_service::session::Session;
 use crate::case_service::{LINGER_BYTES, LINGER_TIME, OUTPUT_BYTES, READ_BYTES, bound_unsent};
 
@@ -110,7 +110,7 @@ pub fn let_go(client: &SharedClient) {
     let is_answered = inside.phase == Phase::Talking && inside.input.is_empty();
     drop(inside);
     if is_answered {
-        leave(client, &"the server shall end");
+        leave(client, End::Drain);
     }
 }
 
@@ -181,7 +181,7 @@ fn go_on(client: &SharedClient) {
             Phase::Talking if client.borrow().input.is_empty() => {
                 let shall_leave = client.borrow().shall_leave;
                 if shall_leave {
-                    leave(client, &"the server shall end");
+                    leave(client, End::Drain);
                 }
                 return;
             }
@@ -203,7 +203,7 @@ fn answer(client: &SharedClient) {
     *input = rest.to_vec();
     let has_news = session.milestones() != milestones;
     if let Some(ending) = session.ending() {
-        guest.sent_away(&ending);
+        guest.sent_away(&End::Rule(ending));
         input.clear();
         inside.phase = Phase::Leaving;
     }
@@ -265,7 +265,7 @@ fn be_patient(client: &SharedClient) {
     let timer = call_later(patience, move || {
         let Some(client) = silent.upgrade() else { return };
         let is_deaf = client.borrow().is_writing;
-        if is_deaf { gone(&client) } else { leave(&client, &"the client was silent for too long") }
+        if is_deaf { gone(&client) } else { leave(&client, End::Silence) }
     });
     set_timer(client, timer);
 }
@@ -278,8 +278,8 @@ fn set_timer(client: &SharedClient, timer: CallHandle) {
 }
 
 /// We are going: what is unsent is sent first.
-fn leave(client: &SharedClient, reason: &dyn std::fmt::Display) {
-    client.borrow().guest.sent_away(reason);
+fn leave(client: &SharedClient, end: End) {
+    client.borrow().guest.sent_away(&end);
     client.borrow_mut().phase = Phase::Leaving;
     go_on(client);
 }

@@ -15,8 +15,8 @@ pub mod server;
 
 pub use running::{LONG, becomes_true};
 
-/// Makes a test of each function, once for each of the two case servers, whose name it is given.
-macro_rules! on_both_casers {
+/// Makes a test of each function, once for each of the case servers, whose name it is given.
+macro_rules! on_every_caser {
     ($($test:ident),* $(,)?) => {
         mod tasks {
             $(#[test] fn $test() { super::$test("caser") })*
@@ -24,6 +24,9 @@ macro_rules! on_both_casers {
         mod callbacks {
             $(#[test] fn $test() { super::$test("caser_callbacks") })*
         }
+        mod green_threads {
+            $(#[test] fn $test() { super::$test("caser_green") })*
+        }
     };
 }
-pub(crate) use on_both_casers;
+pub(crate) use on_every_caser;
