@@ -30,8 +30,8 @@ use greenroom::{Either, race, select, timeout};
 fn main() -> ExitCode {
     let options = Options::from_args("caser_green");
     output::init();
-    let result = greenroom::Runtime::new()
-        .and_then(|runtime| runtime.block_on(green::future(move || serve(options))));
+    let result =
+        greenroom::Runtime::new().and_then(|runtime| runtime.block_on(green::future(move || serve(options))));
     output::finish();
     match result {
         Ok(()) => ExitCode::SUCCESS,

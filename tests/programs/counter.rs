@@ -1,4 +1,4 @@
-//! `counter`: what its visitors get, on tasks and on threads, with a lock and without.
+//! `counter`: what its visitors get, on tasks, on green threads and on threads, with a lock and without.
 //!
 //! Visitors come at once because all of them are connected before the first is looked at.
 
@@ -10,7 +10,7 @@ use std::thread;
 use crate::running::{LONG, Running, run};
 
 /// The ways that never give a number twice.
-const RIGHT: [&str; 2] = ["--tasks", "--threads-locked"];
+const RIGHT: [&str; 3] = ["--tasks", "--green", "--threads-locked"];
 
 /// How much work keeps a thread busy until others have come: some milliseconds.
 const MUCH: &str = "3000000";

@@ -62,43 +62,50 @@ fn counter(count: usize) -> (String, std::thread::JoinHandle<()>) {
     (port, thread)
 }
 
+/// The ways in which `request` asks: as tasks, and on green threads.
+const WAYS: [&[&str]; 2] = [&[], &["--green"]];
+
 #[test]
 fn requests_are_made_at_once_and_each_gets_its_own_number() {
-    let (port, server) = counter(20);
-    let out = run_well("request", &["--port", &port, "--n", "20"]);
-    let mut numbers: Vec<u32> = out
-        .lines()
-        .map(|line| line.strip_prefix('<').unwrap().strip_suffix(", took 0.5 ms>").unwrap().parse().unwrap())
-        .collect();
-    numbers.sort();
-    assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
-    server.join().unwrap();
+    for way in WAYS {
+        let (port, server) = counter(20);
+        let out = run_well("request", &[&["--port", &port, "--n", "20"], way].concat());
+        let number = |line: &str| line.strip_prefix('<')?.strip_suffix(", took 0.5 ms>")?.parse::<u32>().ok();
+        let mut numbers: Vec<u32> = out.lines().map(|line| number(line).unwrap()).collect();
+        numbers.sort();
+        assert_eq!(numbers, (1..=20).collect::<Vec<_>>(), "{way:?}");
+        server.join().unwrap();
+    }
 }
 
 #[test]
 fn a_request_that_fails_says_so_and_the_others_do_not_mind() {
-    let (port, server) = counter(3);
-    let Ended { code, out, err } = run("request", &["--port", &port, "--bad"]);
-    assert_eq!((code, out.lines().count()), (Some(1), 3), "{out}{err}");
-    let lines: Vec<&str> = err.lines().collect();
-    assert!(lines[0].starts_with("request: request to 127.0.0.1 port 1: "), "{err}");
-    assert!(lines[0].contains("refused") && lines[0].contains("--port"), "{err}");
-    assert_eq!(lines[1..], ["request: 1 of 4 requests failed"]);
-    server.join().unwrap();
+    for way in WAYS {
+        let (port, server) = counter(3);
+        let Ended { code, out, err } = run("request", &[&["--port", &port, "--bad"], way].concat());
+        assert_eq!((code, out.lines().count()), (Some(1), 3), "{out}{err}");
+        let lines: Vec<&str> = err.lines().collect();
+        assert!(lines[0].starts_with("request: request to 127.0.0.1 port 1: "), "{err}");
+        assert!(lines[0].contains("refused") && lines[0].contains("--port"), "{err}");
+        assert_eq!(lines[1..], ["request: 1 of 4 requests failed"]);
+        server.join().unwrap();
+    }
 }
 
 #[test]
 fn a_server_that_sends_without_end_is_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        // Until the client has had enough.
-        while stream.write_all(&[b'x'; 4096]).is_ok() {}
-    });
-    let Ended { code, err, .. } = run("request", &["--port", &port, "--n", "1"]);
-    assert!(code == Some(1) && err.contains("1024 bytes"), "{err}");
-    server.join().unwrap();
+    for way in WAYS {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // Until the client has had enough.
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        });
+        let Ended { code, err, .. } = run("request", &[&["--port", &port, "--n", "1"], way].concat());
+        assert!(code == Some(1) && err.contains("1024 bytes"), "{err}");
+        server.join().unwrap();
+    }
 }
 
 /// How long `background_requests` says that it took, and its answers, in both ways.
