@@ -62,7 +62,13 @@ fn serve(options: Options) -> io::Result<()> {
     });
     let serving = server.run(stop.wait(), |connection| {
         let options = options.clone();
-        green::future(move || converse(connection, &options))
+        let visit = green::Builder::new().future(move || converse(connection, &options));
+        async {
+            match visit {
+                Ok(visit) => visit.await,
+                Err(error) => log::warn!("cannot serve a client: {error}"),
+            }
+        }
     });
     match wait(select(serving, asked_twice)) {
         Either::First(result) => result.map(drop),
