@@ -28,7 +28,7 @@ fn panics_come_out() {
             green::sleep(Duration::from_secs(1));
             panic!("boo")
         });
-        let error: greenroom::JoinError = one.await.map(|()| ()).unwrap_err();
+        let error: greenroom::JoinError = one.await.unwrap_err();
         assert!(error.to_string().contains("boo"));
     });
 }
