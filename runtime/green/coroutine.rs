@@ -46,7 +46,7 @@ const LEAST_FRAME_BYTES: usize = 4 * 1024;
 const COLOURS: usize = 16;
 
 /// How far apart these places are.
-const COLOUR_BYTES: usize = 128;
+const COLOUR_BYTES: usize = 64;
 
 /// How far apart stacks are at least, so that neighbours begin at different places.
 const COLOUR_STRIDE: usize = 4096;
