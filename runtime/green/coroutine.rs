@@ -1,11 +1,11 @@
 //! A function that can stop in the middle and go on later, because it has a stack of its own.
 //!
 //! ```text
-//!   Fresh ── (1) resume ──► Begun ── (4) the body is over ──► Done
-//!     │                     │   ▲                              ▲
-//!     │         (2) suspend ▼   │ (1) resume, (3) unwind       │
-//!     │                     └───┘                              │
-//!     └───────────────── (5) dropped before it began ──────────┘
+//!   Fresh ── (1) resume ──► Begun ── (4) the body is over, (6) left for ever ──► Done
+//!     │                     │   ▲                                                 ▲
+//!     │         (2) suspend ▼   │ (1) resume, (3) unwind                          │
+//!     │                     └───┘                                                 │
+//!     └───────────────── (5) dropped before it began ─────────────────────────────┘
 //! ```
 //!
 //! What both sides use, the [`Coroutine`], is where its owner has it, and stays there (it is pinned): a stack that
@@ -14,8 +14,8 @@
 //!
 //! A coroutine that is dropped while it is suspended is unwound (3): its next word from us makes `suspend` panic
 //! with [`Cancellation`], without the panic hook, so every destructor on the stack runs, once. A body that catches
-//! that goes on, and is unwound again where it next suspends; after [`MOST_UNWINDS`] times it is left as it is:
-//! its stack stays, for ever, which is safe, as nothing on it was freed.
+//! that goes on, and is unwound again where it would next suspend; after [`MOST_UNWINDS`] times it is left as it
+//! is (6): its stack stays, for ever, which is safe, as nothing on it was freed.
 //!
 //! This file knows nothing of tasks, wakers and the loop.
 //!
@@ -36,7 +36,7 @@ use super::switch;
 pub(super) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// How often a body may catch its own unwinding before we let it be.
-const MOST_UNWINDS: usize = 100;
+const MOST_UNWINDS: u32 = 100;
 
 /// How much of a stack must be left for its frames when the body itself has its place.
 const LEAST_FRAME_BYTES: usize = 4 * 1024;
@@ -58,7 +58,7 @@ enum Stage {
     Fresh,
     /// The body runs, or waits to be resumed.
     Begun,
-    /// The body is over.
+    /// The body is over, or nobody will resume it any more.
     Done,
 }
 
@@ -86,8 +86,8 @@ pub(super) struct Control {
     link: Link,
     /// Where it is in its life.
     stage: Cell<Stage>,
-    /// Whether it is to unwind.
-    unwind: Cell<bool>,
+    /// How often it was told to end; `None` as long as it may go on.
+    unwinds: Cell<Option<u32>>,
     /// The body, at the top of the stack: a `Cell<Option<F>>`.
     body: NonNull<()>,
     /// Drops a body that never began.
@@ -145,7 +145,7 @@ impl<T> Coroutine<T> {
         let control = Control {
             link: Link { other: Cell::new(other), enter: enter::<T, F> },
             stage: Cell::new(Stage::Fresh),
-            unwind: Cell::new(false),
+            unwinds: Cell::new(None),
             body: place.cast(),
             drop_body: drop_body::<F>,
             fiber: Fiber::new(stack_low, stack_bytes),
@@ -201,14 +201,12 @@ impl<T> Coroutine<T> {
 
     /// (3) Unwinds the stack.
     fn unwind(self: Pin<&Self>) -> Option<Outcome<T>> {
-        self.control.unwind.set(true);
-        let most = if cfg!(panic = "unwind") { MOST_UNWINDS } else { 0 };
-        for _ in 0..most {
-            let outcome = self.resume();
-            if outcome.is_some() {
-                return outcome;
-            }
+        self.control.unwinds.set(Some(0));
+        let outcome = if cfg!(panic = "unwind") { self.resume() } else { None };
+        if outcome.is_some() {
+            return outcome;
         }
+        self.control.stage.set(Stage::Done);
         log::error!(
             "the stack of a cancelled green thread is leaked: it cannot be unwound, because it catches \
              `green::Cancellation` and waits again ({MOST_UNWINDS} times now), or because of `panic = \"abort\"`"
@@ -267,14 +265,50 @@ impl Control {
         // SAFETY: the caller's promise.
         unsafe { switch::suspend(control.as_ptr().cast()) };
         this.fiber.is_back(departure);
-        this.check();
+        // SAFETY: the caller's promise.
+        if unsafe { Control::is_to_end(control) } {
+            Control::unwind();
+        }
     }
 
-    /// Panics with [`Cancellation`] if the coroutine is to end.
+    /// Whether the coroutine is to end.
+    ///
+    /// # Safety
+    /// As `suspend`.
     #[inline]
-    pub(super) fn check(&self) {
-        if self.unwind.get() {
-            resume_unwind(Box::new(Cancellation));
+    pub(super) unsafe fn is_to_end(control: NonNull<Control>) -> bool {
+        // SAFETY: as in `suspend`.
+        match unsafe { control.as_ref() }.unwinds.get() {
+            None => false,
+            Some(times) => {
+                // SAFETY: the caller's promise.
+                unsafe { Control::tell_to_end(control, times) };
+                true
+            }
         }
+    }
+
+    /// Counts that the coroutine is told to end once more. (6) If it was so too often, this does not return.
+    ///
+    /// # Safety
+    /// As `suspend`.
+    #[cold]
+    unsafe fn tell_to_end(control: NonNull<Control>, times: u32) {
+        // SAFETY: as in `suspend`.
+        let this = unsafe { control.as_ref() };
+        this.unwinds.set(Some(times + 1));
+        if times == MOST_UNWINDS {
+            this.stage.set(Stage::Done);
+            this.fiber.leaves_for_ever();
+            // SAFETY: the caller's promise; nobody resumes one that is done.
+            unsafe { switch::suspend(control.as_ptr().cast()) };
+            std::process::abort()
+        }
+    }
+
+    /// Unwinds the stack that this runs on.
+    #[cold]
+    pub(super) fn unwind() -> ! {
+        resume_unwind(Box::new(Cancellation))
     }
 }

@@ -135,9 +135,15 @@ fn may_wait<'a>() -> Result<&'a Visit, CannotWait> {
     if visit.home != here::loop_id() {
         return Err(CannotWait::AnotherLoop);
     }
-    // Last: a body that has caught its cancellation is unwound again.
+    // Last: a body that has caught its cancellation is unwound again. If the thread was unwinding before, nothing
+    // tells such a body from a destructor, where a panic would end the process: it is refused.
     // SAFETY: the control is on this stack.
-    unsafe { visit.control.as_ref() }.check();
+    if unsafe { Control::is_to_end(visit.control) } {
+        if visit.unwinding_before {
+            return Err(CannotWait::Unwinding);
+        }
+        Control::unwind();
+    }
     Ok(visit)
 }
 
