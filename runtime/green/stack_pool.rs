@@ -31,7 +31,7 @@ const LEAST_BYTES: usize = 8 * 1024;
 
 thread_local! {
     /// The store of this thread.
-    static STORE: RefCell<Store> = const { RefCell::new(Store { sizes: Vec::new(), guard: Guard::Install }) };
+    static STORE: RefCell<Store> = const { RefCell::new(Store::new()) };
 }
 
 /// The stacks of a thread that nobody uses now.
@@ -71,7 +71,12 @@ impl PooledStack {
             .checked_next_multiple_of(*PAGE_BYTES)
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory));
         let stack = stack_bytes
-            .and_then(|stack_bytes| STORE.with_borrow_mut(|store| store.take(stack_bytes)))
+            .and_then(|stack_bytes| {
+                STORE
+                    .try_with(|store| store.borrow_mut().take(stack_bytes))
+                    // At the end of the thread the store may be gone.
+                    .unwrap_or_else(|_| Store::new().take(stack_bytes))
+            })
             .map_err(no_stack)?;
         Ok(PooledStack(ManuallyDrop::new(stack)))
     }
@@ -96,6 +101,11 @@ impl Drop for PooledStack {
 }
 
 impl Store {
+    /// Nothing in it yet.
+    const fn new() -> Store {
+        Store { sizes: Vec::new(), guard: Guard::Install }
+    }
+
     /// A stack of exactly so many bytes.
     fn take(&mut self, stack_bytes: usize) -> io::Result<Stack> {
         let guard = &mut self.guard;
