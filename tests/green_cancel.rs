@@ -1,15 +1,17 @@
 //! Green threads that are cancelled: at every wait, in every manner, by everybody; what is dropped, how often,
 //! in which order.
 //!
-//! Run one with `cargo test --test green_cancel name`.
+//! Bodies that catch it are in `support/green/catching.rs`. Run one with `cargo test --test green_cancel name`.
 
 #[path = "support/waiting/cancel.rs"]
 mod cancel;
 #[path = "support/core/mod.rs"]
 mod support;
 
+#[path = "support/green/catching.rs"]
+mod catching;
+
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use cancel::cancel_everywhere;
 use greenroom::sync::{Event, Mutex, Queue, Semaphore};
 use greenroom::{Runtime, WaitReason, green, sleep, spawn, spawn_named, timeout, yield_now};
-use support::{Tally, Token, assert_whole, keep_log, logged, on_drop, virtual_runtime, within_patience};
+use support::{Tally, Token, on_drop, virtual_runtime, within_patience};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -354,72 +356,4 @@ fn a_timeout_a_race_and_a_dropped_future_unwind() {
         assert_eq!(task.cancel().await, None);
     });
     assert_eq!(drops.get(), 6);
-}
-
-#[test]
-fn who_catches_the_cancellation_is_unwound_again_at_the_next_wait() {
-    let runtime = virtual_runtime();
-    let (caught, drops) = (Tally::new(), Tally::new());
-    runtime.block_on(async {
-        for goes_on in [false, true] {
-            let (caught, token) = (caught.clone(), drops.token());
-            let mut thread = green::spawn(move || {
-                for _ in 0..3 {
-                    let payload = catch_unwind(|| green::sleep(SECOND)).unwrap_err();
-                    assert!(payload.is::<green::Cancellation>());
-                    caught.add();
-                    if caught.get() == 6 {
-                        resume_unwind(payload);
-                    }
-                }
-                if goes_on {
-                    green::sleep(SECOND);
-                }
-                token
-            });
-            yield_now().await;
-            assert!(thread.cancel().await.is_none(), "a value that comes too late is nobody's");
-        }
-    });
-    assert_eq!((caught.get(), drops.get()), (6, 2));
-    assert_whole(&runtime);
-}
-
-/// Catches whatever unwinds it, for ever.
-fn obstinate(token: Token, caught: Tally) -> impl FnOnce() {
-    move || {
-        let _token = token;
-        loop {
-            let _ = catch_unwind(|| green::sleep(SECOND));
-            caught.add();
-        }
-    }
-}
-
-#[test]
-fn who_catches_it_for_ever_is_left_and_forgotten() {
-    within_patience(|| {
-        keep_log();
-        let runtime = virtual_runtime();
-        let (caught, drops) = (Tally::new(), Tally::new());
-        runtime.block_on(async {
-            let mut thread = green::spawn(obstinate(drops.token(), caught.clone()));
-            yield_now().await;
-            assert_eq!(thread.cancel().await, None);
-        });
-        assert_eq!((caught.get(), drops.get()), (100, 0));
-        let lines = logged();
-        assert!(lines.len() == 1 && lines[0].contains("its stack is leaked"), "{lines:?}");
-        assert!(!thread::panicking());
-        assert_whole(&runtime);
-        // The same while a panic ends the loop.
-        let panics = AssertUnwindSafe(move || {
-            runtime.enter(|| green::spawn(obstinate(drops.token(), caught.clone())).detach());
-            runtime.turn_now();
-            let _runtime = runtime;
-            panic!("the end");
-        });
-        assert_eq!(support::panic_of(panics), "the end");
-        assert_eq!(logged().len(), 1);
-    });
 }

@@ -9,18 +9,18 @@ mod dying;
 #[path = "support/core/mod.rs"]
 mod support;
 
-use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
-use std::io::{BufWriter, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
-use std::rc::Rc;
+#[path = "support/green/refused.rs"]
+mod refused;
+
+use std::future::pending;
+use std::panic::{catch_unwind, panic_any, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use child::in_child;
 use dying::death_of;
 use green::CannotWait;
-use greenroom::{Runtime, call_soon, green, sleep, yield_now};
+use greenroom::{Runtime, green, sleep, yield_now};
 use support::{Bomb, Tally, assert_whole, keep_log, logged, on_drop, panic_of, panic_text, virtual_runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -139,173 +139,6 @@ fn other_threads_run_on_while_one_is_between_two_panics() {
 }
 
 #[test]
-fn there_is_no_waiting_where_there_is_no_green_thread() {
-    let refused = || {
-        assert_eq!(green::try_wait(sleep(SECOND)), Err(CannotWait::NoGreenThread));
-        assert_eq!((green::stack_bytes(), green::stack_high_water()), (None, None));
-        assert_eq!(panic_of(green::yield_now), CannotWait::NoGreenThread.to_string());
-    };
-    let text = "this is not a green thread: wait inside of `green::spawn(|| …)`, or `.await` the future in a task";
-    assert_eq!(panic_of(|| green::wait(yield_now())), text);
-    let runtime = virtual_runtime();
-    runtime.enter(refused);
-    let called = Rc::new(Cell::new(false));
-    let is_called = called.clone();
-    runtime.block_on(async move {
-        refused();
-        call_soon(move || {
-            refused();
-            is_called.set(true);
-        });
-        yield_now().await;
-        // Between the polls of one that waits this is still a task.
-        let thread = green::spawn(|| green::sleep(SECOND));
-        yield_now().await;
-        refused();
-        thread.await.unwrap();
-    });
-    assert!(called.get());
-    assert!(std::io::Error::from(CannotWait::NoGreenThread).to_string().contains("not a green thread"));
-}
-
-#[test]
-fn there_is_no_waiting_inside_a_polled_future_nor_inside_another_loop() {
-    let runtime = virtual_runtime();
-    let other = virtual_runtime();
-    runtime.block_on(green::future(move || {
-        let refused = async { green::try_wait(yield_now()) };
-        assert_eq!(green::wait(refused), Err(CannotWait::InsideFuture));
-        let text = panic_of(|| green::wait(async { green::sleep(SECOND) }));
-        assert_eq!(text, "a green thread cannot wait inside of a future that it polls: use `.await` there");
-        green::yield_now();
-        assert_eq!(other.enter(|| green::try_wait(yield_now())), Err(CannotWait::AnotherLoop));
-        let text = panic_of(|| other.enter(green::yield_now));
-        assert_eq!(
-            text,
-            "a green thread cannot wait inside of `Runtime::enter` of another loop: leave that first"
-        );
-        green::sleep(SECOND);
-        // A thread of its own may wait wherever it is polled.
-        assert_eq!(
-            green::wait(green::future(|| {
-                green::sleep(SECOND);
-                5
-            })),
-            5
-        );
-    }));
-}
-
-/// What `try_wait` said.
-type Answers = Rc<RefCell<Vec<Result<(), CannotWait>>>>;
-
-/// Notes what `try_wait` says in a destructor.
-fn asks(answers: &Answers) -> impl Drop + use<> {
-    let answers = answers.clone();
-    on_drop(move || {
-        let answer = green::try_wait(yield_now());
-        answers.borrow_mut().push(answer);
-    })
-}
-
-#[test]
-fn there_is_no_waiting_while_unwinding_and_there_is_afterwards() {
-    let runtime = virtual_runtime();
-    let answers = Answers::default();
-    let by_panic = answers.clone();
-    runtime.block_on(green::future(move || {
-        drop(asks(&by_panic));
-        let text = panic_of(|| {
-            let _asks = asks(&by_panic);
-            panic!("up")
-        });
-        assert_eq!(text, "up");
-        green::sleep(SECOND);
-        let text = panic_of(|| {
-            let _waits = on_drop(|| {
-                let refused = panic_of(green::yield_now);
-                assert_eq!(refused, CannotWait::Unwinding.to_string());
-            });
-            panic!("again")
-        });
-        assert_eq!(text, "again");
-        drop(asks(&by_panic));
-    }));
-    let by_cancel = answers.clone();
-    let mut parked = green::future(move || {
-        let _asks = asks(&by_cancel);
-        green::sleep(SECOND);
-    });
-    runtime.block_on(async { assert!(futures::poll!(&mut parked).is_pending()) });
-    drop(parked);
-    let refused = Err(CannotWait::Unwinding);
-    assert_eq!(answers.take(), [Ok(()), refused, Ok(()), refused]);
-    assert_eq!(
-        CannotWait::Unwinding.to_string(),
-        "this green thread is unwinding, by a panic or because it was cancelled, and cannot wait: let the \
-         destructor spawn a task for what is left to do"
-    );
-}
-
-#[test]
-fn destructors_may_ask_while_a_panic_elsewhere_cancels_them() {
-    let answers = Answers::default();
-    let (nested, at_end) = (answers.clone(), answers.clone());
-    let runtime = virtual_runtime();
-    // A thread that is unwound by a panic, and drops another one.
-    runtime.block_on(green::future(move || {
-        panic_of(|| {
-            let mut inner = green::future(move || {
-                let _asks = asks(&nested);
-                // Flushes what it has when it is dropped.
-                let (near, _far) = greenroom::io::duplex(8);
-                let mut writer = BufWriter::new(green::StdIo::new(near));
-                writer.write_all(b"never sent").unwrap();
-                green::sleep(SECOND);
-            });
-            green::wait(poll_fn(|context| {
-                assert!(Future::poll(std::pin::Pin::new(&mut inner), context).is_pending());
-                std::task::Poll::Ready(())
-            }));
-            panic!("with another one inside")
-        });
-        green::sleep(SECOND);
-    }));
-    // A loop that ends by a panic.
-    let text = panic_of(AssertUnwindSafe(move || {
-        let body = move || {
-            let _asks = asks(&at_end);
-            green::sleep(SECOND);
-        };
-        runtime.enter(|| green::spawn(body).detach());
-        runtime.turn_now();
-        let _runtime = runtime;
-        panic!("with a runtime")
-    }));
-    assert_eq!(text, "with a runtime");
-    assert_eq!(answers.take(), [Err(CannotWait::Unwinding); 2]);
-    assert!(!std::thread::panicking());
-}
-
-#[test]
-fn threads_wait_in_a_loop_that_a_destructor_runs_while_unwinding() {
-    let text = panic_of(|| {
-        let _late = on_drop(|| {
-            let runtime = virtual_runtime();
-            let thread = runtime.enter(|| {
-                green::spawn(|| {
-                    green::sleep(SECOND);
-                    7
-                })
-            });
-            assert_eq!(runtime.block_on(thread).unwrap(), 7);
-        });
-        panic!("outside")
-    });
-    assert_eq!(text, "outside");
-}
-
-#[test]
 fn a_panic_after_the_cancellation_is_the_join_error() {
     keep_log();
     let runtime = virtual_runtime();
@@ -375,7 +208,10 @@ fn the_panic_hook_hears_of_panics_and_not_of_cancellation() {
             assert_eq!(HEARD.load(Ordering::SeqCst), 0);
             green::spawn(|| panic!("heard")).await.unwrap_err();
             let passed_on = green::spawn(|| resume_unwind(catch_unwind(|| panic!("once")).unwrap_err()));
-            assert_eq!(panic_text(passed_on.await.map(|()| ()).unwrap_err().try_into_panic().unwrap()), "once");
+            assert_eq!(
+                panic_text(passed_on.await.map(|()| ()).unwrap_err().try_into_panic().unwrap()),
+                "once"
+            );
         });
         assert_eq!(HEARD.load(Ordering::SeqCst), 2);
     });
@@ -395,7 +231,10 @@ fn a_destructor_that_panics_while_its_stack_is_cancelled_ends_the_process() {
         });
         runtime.turn_now();
     });
-    assert!(said.contains("my last words") && said.contains("panic in a destructor during cleanup"), "{said}");
+    assert!(
+        said.contains("my last words") && said.contains("panic in a destructor during cleanup"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -408,6 +247,7 @@ fn a_wait_in_a_destructor_during_a_panic_ends_the_process() {
             panic!("the first panic")
         }));
     });
-    let parts = ["the first panic", "let the destructor spawn a task", "panic in a destructor during cleanup"];
+    let parts =
+        ["the first panic", "let the destructor spawn a task", "panic in a destructor during cleanup"];
     assert!(parts.iter().all(|part| said.contains(part)), "{said}");
 }

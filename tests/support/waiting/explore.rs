@@ -77,9 +77,14 @@ impl Chance {
 
 /// Plays `scene` under each seed to its end. One that panics or stalls is told with its seed.
 pub fn explore<S: Future<Output = ()>>(test: &str, scene: impl Fn(Chance) -> S) {
+    explore_some(SCHEDULES, test, scene);
+}
+
+/// The same with as many seeds as `schedules`.
+pub fn explore_some<S: Future<Output = ()>>(schedules: u64, test: &str, scene: impl Fn(Chance) -> S) {
     let chosen = std::env::var("GREENROOM_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
     let count = std::env::var("GREENROOM_STEPS").ok().and_then(|steps| steps.parse().ok());
-    let seeds = chosen.map_or(0..count.unwrap_or(SCHEDULES), |seed: u64| seed..seed + 1);
+    let seeds = chosen.map_or(0..count.unwrap_or(schedules), |seed: u64| seed..seed + 1);
     for seed in seeds {
         let hint = Hint(format!("replay: GREENROOM_SEED={seed} cargo test --test {test}"));
         let order = if seed % 8 == 0 { Order::Fifo } else { Order::Shuffled(seed) };
