@@ -346,7 +346,7 @@ fn a_timeout_a_race_and_a_dropped_future_unwind() {
         assert_eq!(drops.get(), 1);
         assert_eq!(greenroom::race([lasts(3), lasts(1), lasts(2)]).await, 1);
         assert_eq!(drops.get(), 4);
-        let mut parked = lasts(9);
+        let mut parked = Box::pin(lasts(9));
         assert!(futures::poll!(&mut parked).is_pending());
         drop(parked);
         assert_eq!(drops.get(), 5);

@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use futures::AsyncReadExt;
 use greenroom::sync::Mutex;
 use greenroom::{
     BlockOnError, JoinHandle, Runtime, TaskInfo, WaitReason, channel, current_task, green, now, spawn_named,

@@ -63,7 +63,7 @@ fn who_catches_it_for_ever_is_left_and_forgotten() {
         });
         assert_eq!((caught.get(), drops.get()), (100, 0));
         let lines = logged();
-        assert!(lines.len() == 1 && lines[0].contains("its stack is leaked"), "{lines:?}");
+        assert!(lines.len() == 1 && lines[0].contains("green thread is leaked"), "{lines:?}");
         assert!(!thread::panicking());
         assert_whole(&runtime);
         // The same while a panic ends the loop.

@@ -109,10 +109,10 @@ fn there_is_no_waiting_while_unwinding_and_there_is_afterwards() {
         drop(asks(&by_panic));
     }));
     let by_cancel = answers.clone();
-    let mut parked = green::future(move || {
+    let mut parked = Box::pin(green::future(move || {
         let _asks = asks(&by_cancel);
         green::sleep(SECOND);
-    });
+    }));
     runtime.block_on(async { assert!(futures::poll!(&mut parked).is_pending()) });
     drop(parked);
     let refused = Err(CannotWait::Unwinding);
@@ -132,16 +132,16 @@ fn destructors_may_ask_while_a_panic_elsewhere_cancels_them() {
     // A thread that is unwound by a panic, and drops another one.
     runtime.block_on(green::future(move || {
         panic_of(|| {
-            let mut inner = green::future(move || {
+            let mut inner = Box::pin(green::future(move || {
                 let _asks = asks(&nested);
                 // Flushes what it has when it is dropped.
                 let (near, _far) = greenroom::io::duplex(8);
                 let mut writer = BufWriter::new(green::StdIo::new(near));
                 writer.write_all(b"never sent").unwrap();
                 green::sleep(SECOND);
-            });
+            }));
             green::wait(poll_fn(|context| {
-                assert!(Future::poll(std::pin::Pin::new(&mut inner), context).is_pending());
+                assert!(inner.as_mut().poll(context).is_pending());
                 std::task::Poll::Ready(())
             }));
             panic!("with another one inside")
