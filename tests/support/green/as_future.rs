@@ -51,7 +51,7 @@ fn a_green_future_stands_where_any_future_may() {
         let grouped = task_group(async |group| {
             group.spawn(later(9, Err::<(), &str>("too late")));
             group.spawn(later(1, Err::<(), &str>("failed")));
-            Ok(later(5, ()).await)
+            Ok(later(5, 5).await)
         });
         assert!(grouped.await.unwrap_err().to_string().contains("failed"));
         // Several in one task are woken each for itself: the list shows the first reason and counts the rest.
