@@ -18,12 +18,39 @@ use crate::time::timeout;
 /// block waits as green threads do. So a library that was written for blocking streams runs unchanged, for
 /// thousands of clients on one thread.
 ///
-/// Buffering is std's: [`BufReader`](io::BufReader), [`BufWriter`](io::BufWriter).
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use greenroom::green::{self, StdIo};
+///
+/// let (near, far) = greenroom::io::duplex(64);
+/// let runtime = greenroom::Runtime::new()?;
+/// runtime.block_on(green::future(|| {
+///     let talker = green::spawn(|| write!(StdIo::new(near), "one\ntwo"));
+///     let lines = BufReader::new(StdIo::new(far)).lines().collect::<Result<Vec<_>, _>>()?;
+///     assert_eq!(lines, ["one", "two"]);
+///     green::join(talker).expect("it does not panic")
+/// }))?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// Buffering is std's: [`BufReader`](io::BufReader), [`BufWriter`](io::BufWriter); or that of a stream which is
+/// [`AsyncBufRead`], as [`StreamReader`](crate::io::StreamReader) is, and holds no buffer while it waits.
+///
+/// What std has `try_clone` for, one green thread that reads and another one that writes: each wraps a
+/// [half](crate::net::OwnedReadHalf) of the connection, or a reference (`StdIo::new(&*shared)`, where `shared` is an
+/// `Rc<TcpStream>`). Half of a socket is closed by `get_ref().shutdown(…)`, and half of any stream by waiting for
+/// its `poll_close`.
 ///
 /// # Errors
-/// Each call gives what the stream does; and outside of a green thread, or while one unwinds, a
-/// [`CannotWait`](super::CannotWait). So the flush that the drop of a `BufWriter` makes is lost if its green thread
-/// panics or is cancelled, as with every future that is dropped.
+/// Each call gives what the stream does, `TimedOut` if a time limit was set and has passed, and outside of a green
+/// thread, or while one unwinds, a [`CannotWait`](super::CannotWait). `WouldBlock` and `Interrupted` are not among
+/// them.
+///
+/// # Cancel safety
+/// A single read or write that is cancelled, or out of time, has transferred nothing, and the stream goes on as
+/// it was. What is made of several of them (`read_exact`, `read_line`, `write_all`) loses what it had read, and does
+/// not tell what it had written; and so does a `BufReader` or `BufWriter` that is dropped, since while a green
+/// thread unwinds nothing can be flushed.
 #[derive(Debug)]
 pub struct StdIo<S> {
     /// The stream.
@@ -40,13 +67,17 @@ impl<S> StdIo<S> {
         StdIo { stream, read_timeout: None, write_timeout: None }
     }
 
-    /// How long a read may take before it fails with [`TimedOut`](io::ErrorKind::TimedOut); `None` is for ever.
+    /// How long each read may take, on the loop's clock, before it fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut); `None` is for ever. After zero a read takes what is there already,
+    /// where std refuses zero.
+    ///
+    /// (std's own sockets fail with `WouldBlock` on Linux, see socket(7); but to a library that is the word for "this
+    /// stream is non-blocking".)
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
 
-    /// How long a write or flush may take before it fails with [`TimedOut`](io::ErrorKind::TimedOut); `None` is for
-    /// ever.
+    /// The same for each write and flush.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.write_timeout = timeout;
     }
@@ -71,7 +102,8 @@ impl<S> StdIo<S> {
 fn wait_within<T>(limit: Option<Duration>, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match limit {
         None => try_wait(future)?,
-        Some(limit) => try_wait(timeout(limit, future))??,
+        // The limit begins when it is first polled: where nobody can wait there may be no clock either.
+        Some(limit) => try_wait(async { timeout(limit, future).await })??,
     }
 }
 
@@ -93,8 +125,11 @@ impl<S: AsyncRead + Unpin> Read for StdIo<S> {
 impl<S: AsyncBufRead + Unpin> BufRead for StdIo<S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let stream = &mut self.stream;
-        let filled = poll_fn(|context| Pin::new(&mut *stream).poll_fill_buf(context).map_ok(|_| ()));
-        wait_within(self.read_timeout, filled)?;
+        let fill = poll_fn(|context| Pin::new(&mut *stream).poll_fill_buf(context).map_ok(<[u8]>::is_empty));
+        if wait_within(self.read_timeout, fill)? {
+            // At its end a stream would read once more, which may be pending.
+            return Ok(&[]);
+        }
         // What that future saw cannot leave it, but is still there.
         match Pin::new(&mut self.stream).poll_fill_buf(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(buffer) => buffer,

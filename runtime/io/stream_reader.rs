@@ -17,7 +17,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_io::AsyncRead;
+use futures_io::{AsyncBufRead, AsyncRead};
 
 use crate::future::give_way;
 use crate::task::here;
@@ -28,7 +28,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// Reads messages from any stream of bytes. What was read ahead of them is kept for later calls; while it waits
 /// with nothing in hand, it holds no buffer.
 ///
-/// It is an [`AsyncRead`] itself. For text in lines there is [`LineReader`](crate::io::LineReader).
+/// It is an [`AsyncRead`] and [`AsyncBufRead`] itself. For text in lines there is [`LineReader`](crate::io::LineReader).
 ///
 /// ```
 /// use greenroom::io::{StreamReader, duplex, write_all};
@@ -245,12 +245,27 @@ impl<R: AsyncRead + Unpin> AsyncRead for StreamReader<R> {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.held().is_empty() && !self.at_end && !buffer.is_empty() {
-            ready!(self.poll_fill(context))?;
+        if !buffer.is_empty() {
+            ready!(self.as_mut().poll_fill_buf(context))?;
         }
         let count = buffer.len().min(self.held().len());
         buffer[..count].copy_from_slice(&self.held()[..count]);
         self.taken += count;
         Poll::Ready(Ok(count))
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncBufRead for StreamReader<R> {
+    /// What is held, or else what one read brings; nothing at the end.
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.held().is_empty() && !this.at_end {
+            ready!(this.poll_fill(context))?;
+        }
+        Poll::Ready(Ok(this.held()))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.taken = self.buffer.len().min(self.taken + count);
     }
 }
