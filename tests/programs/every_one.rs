@@ -121,7 +121,7 @@ fn each_refuses_an_option_that_it_does_not_have() {
 
 #[test]
 fn a_wrong_value_is_named_with_what_would_be_right() {
-    let wrong: [(&str, &[&str], &str); 30] = [
+    let wrong: [(&str, &[&str], &str); 31] = [
         ("background_requests", &["--n", "many"], "--n takes a number, not \"many\""),
         ("background_requests", &["--n=-1"], "--n takes a number, not \"-1\""),
         ("barriers", &["early"], "\"early\""),
@@ -152,6 +152,7 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         ("thread_counter", &[], "queues, locks or racy?"),
         ("thread_counter", &["racy", "--fuzz", "x"], "--fuzz takes a number, not \"x\""),
         ("thread_then_fork", &["--children", "x"], "--children takes a number from 0 to 1000, not \"x\""),
+        ("websocket", &["--max-message", "0"], "--max-message takes a number above 0, not \"0\""),
     ];
     for (name, arguments, what) in wrong {
         let ended = run(name, arguments);

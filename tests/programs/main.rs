@@ -28,3 +28,4 @@ mod site_sizes;
 mod sort;
 mod tasks;
 mod thread_counter;
+mod websocket;

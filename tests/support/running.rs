@@ -177,6 +177,11 @@ impl Running {
         running
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs until it is dropped").id()
+    }
+
     /// Ends it as Ctrl-C does; what it has said since its first line.
     #[track_caller]
     pub fn interrupt(mut self) -> Ended {
