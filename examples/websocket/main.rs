@@ -54,9 +54,10 @@ Usage: websocket [OPTION]...
 Serves lines of text, one per WebSocket message: sends each back in upper case or, after the line
 `title`, in title case, until the line `quit`. Try it with: websocket --connect
 
-  --connect               be a client: send each line of standard input, print what comes
-  --host HOST             name or address to listen on, or of the server (default 127.0.0.1)
-  --port PORT             port to listen on, 0 for any free one; or its port (default 9680)
+  --connect               be a client, of the server at this host and port: send each line of
+                          standard input, print what comes
+  --host HOST             name or address to listen on (default 127.0.0.1)
+  --port PORT             port to listen on, 0 for any free one (default 9680)
   --max-message BYTES     refuse longer messages (default 65536)
   --max-connections N     serve at most so many clients at a time (default 10000, fewer if the
                           limit of open files is lower)
