@@ -1,15 +1,22 @@
 //! What memory checkers must be told: which memory is a stack, and when the program goes from one to another.
 //!
-//! Valgrind takes a far jump of the stack pointer for a huge frame, and AddressSanitizer keeps the bounds of
-//! the thread's stack: both cry wolf unless they are told. Compiled in with `--cfg valgrind` or `--cfg asan`;
+//! Valgrind takes a jump of the stack pointer for a huge frame, and AddressSanitizer keeps the bounds of the
+//! thread's stack: both cry wolf unless they are told. Compiled in with `--cfg valgrind` or `--cfg asan`;
 //! without, every function here is empty.
 //!
 //! Read next: `stack.rs`.
 
-pub(super) use told::*;
+// A checker's own, by their names, take the place of those of nobody.
+#[cfg(asan)]
+pub(super) use super::checkers_asan::{Fiber, Registered, forget_contents, register_stack, unregister_stack};
+#[cfg(valgrind)]
+pub(super) use super::checkers_valgrind::{Registered, forget_contents, register_stack, unregister_stack};
+#[allow(unused_imports, reason = "a checker may take the place of all")]
+pub(super) use nobody::*;
 
-#[cfg(not(any(valgrind, asan)))]
-mod told {
+/// Nobody is told anything.
+#[allow(dead_code, reason = "a checker takes the place of some")]
+mod nobody {
     use std::ptr::NonNull;
 
     /// What a checker knows a stack by.

@@ -27,11 +27,11 @@
 //! What holds the thread up (a call of the system, a lock of std, a long computation) holds all up: see
 //! [`blocking`](crate::blocking) for these.
 //!
-//! From below: `checkers.rs` (what memory checkers must be told), `stack.rs` (memory), `stack_pool.rs` (stacks
-//! to have and to give back), `switch_x86_64.rs`, `switch_aarch64.rs` and `switch.rs` (from one stack to another),
-//! `coroutine.rs` (a body that can stop in the middle), `visit.rs` (who runs now), `wait.rs` (waiting),
-//! `local.rs` (values of its own), `overflow.rs` (when a stack is full), `thread.rs` (the future),
-//! `spawn.rs` (new ones), `std_io.rs` (for those who know only std).
+//! From below: `checkers_asan.rs`, `checkers_valgrind.rs` and `checkers.rs` (what memory checkers must be told),
+//! `stack.rs` (memory), `stack_pool.rs` (stacks to have and to give back), `switch_x86_64.rs`,
+//! `switch_aarch64.rs` and `switch.rs` (from one stack to another), `coroutine.rs` (a body that can stop in the
+//! middle), `visit.rs` (who runs now), `wait.rs` (waiting), `local.rs` (values of its own), `overflow.rs` (when a
+//! stack is full), `thread.rs` (the future), `spawn.rs` (new ones), `std_io.rs` (for those who know only std).
 
 mod checkers;
 mod coroutine;
@@ -46,6 +46,10 @@ mod thread;
 mod visit;
 mod wait;
 
+#[cfg(asan)]
+mod checkers_asan;
+#[cfg(valgrind)]
+mod checkers_valgrind;
 #[cfg(target_arch = "aarch64")]
 mod switch_aarch64;
 #[cfg(target_arch = "x86_64")]
