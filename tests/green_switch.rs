@@ -8,6 +8,8 @@
 mod registers;
 #[path = "support/core/mod.rs"]
 mod support;
+#[path = "../runtime/green/switch_x86_64.rs"]
+mod switch;
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -15,7 +17,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use greenroom::green::{self, GreenThread};
-use greenroom::{Runtime, spawn, yield_now};
+use greenroom::{Runtime, yield_now};
 use registers::{FloatControl, end_of_frames, kept_by, stack_pointer_at_entry, thirds};
 
 /// How many green threads take turns.
@@ -77,6 +79,45 @@ fn the_registers_that_a_call_keeps_are_kept_on_both_sides() {
             assert_eq!(kept_by(values, &mut || answer = poll(thread)), values, "the host, round {round}");
             assert_eq!(answer.is_ready(), round == waits());
         }
+    }
+}
+
+/// What the switch itself keeps, without help of the functions around it, which may keep some for themselves.
+#[test]
+fn the_switch_alone_keeps_the_registers_of_both_sides() {
+    /// Two words as drawn in the switch's file, and what else is here.
+    #[repr(C)]
+    struct Link {
+        other: *mut usize,
+        enter: unsafe extern "C" fn(*mut Link) -> !,
+        round: u64,
+    }
+    unsafe extern "C" fn enter(link: *mut Link) -> ! {
+        loop {
+            // SAFETY: this stack was entered with this link, which outlives it.
+            let (values, found) = unsafe {
+                let values = pattern(1, (*link).round);
+                (values, kept_by(values, &mut || switch::suspend(link.cast())))
+            };
+            if values != found {
+                eprintln!("the green side: {values:x?} became {found:x?}");
+                std::process::abort();
+            }
+        }
+    }
+    let mut stack = vec![0_u128; 4096];
+    // SAFETY: that is the end of the memory, with room below.
+    let other = unsafe { switch::prepare(stack.as_mut_ptr_range().end.cast()) };
+    let mut link = Link { other, enter, round: 0 };
+    let link = &raw mut link;
+    for round in 0..2 * THREADS * waits() {
+        let values = pattern(0, round);
+        // SAFETY: the stack is there, and waits or has not begun. It is left in the middle, with nothing on it.
+        let found = unsafe {
+            (*link).round = round;
+            kept_by(values, &mut || switch::resume(link.cast()))
+        };
+        assert_eq!(found, values, "round {round}");
     }
 }
 
@@ -196,30 +237,34 @@ fn each_green_thread_rounds_in_its_own_way() {
 #[test]
 fn the_loop_rounds_as_before_whatever_ends_in_a_green_thread() {
     let usual = FloatControl::now();
-    let other = FloatControl { x87: usual.x87 & !(3 << 8), ..usual.rounding(2) };
-    // SAFETY: nothing is calculated until it is over.
-    let change = move || unsafe { other.set() };
+    let both = usual.rounding(2);
+    let (only_x87, only_sse) =
+        (FloatControl { mxcsr: usual.mxcsr, ..both }, FloatControl { x87: usual.x87, ..both });
+    let less_precise = FloatControl { x87: usual.x87 & !(3 << 8), ..usual };
     Runtime::new().unwrap().block_on(async move {
-        let returns = green::spawn(change);
-        let panics = green::spawn(move || {
-            change();
-            std::panic::resume_unwind(Box::new("without the hook"));
-        });
-        let mut cancelled = green::spawn(move || {
-            change();
-            green::wait(std::future::pending::<()>());
-        });
-        let task = spawn(async move {
-            for _ in 0..10 {
-                assert_eq!(FloatControl::now(), usual);
+        for other in [both, only_x87, only_sse, less_precise] {
+            // SAFETY: nothing is calculated until it is over.
+            let change = move || unsafe { other.set() };
+            let returns = green::spawn(change);
+            let panics = green::spawn(move || {
+                change();
+                std::panic::resume_unwind(Box::new("without the hook"));
+            });
+            let mut cancelled = green::spawn(move || {
+                change();
+                leave_to_the_loop();
+                assert_eq!(FloatControl::now(), other);
+                green::wait(std::future::pending::<()>());
+            });
+            for _ in 0..5 {
                 yield_now().await;
+                assert_eq!(FloatControl::now(), usual);
             }
-        });
-        returns.await.unwrap();
-        panics.await.unwrap_err();
-        cancelled.cancel().await;
-        task.await.unwrap();
-        assert_eq!(FloatControl::now(), usual);
+            returns.await.unwrap();
+            panics.await.unwrap_err();
+            cancelled.cancel().await;
+            assert_eq!(FloatControl::now(), usual);
+        }
     });
 }
 
