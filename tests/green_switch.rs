@@ -8,6 +8,7 @@
 mod registers;
 #[path = "support/core/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "how to round is tested through green threads")]
 #[path = "../runtime/green/switch_x86_64.rs"]
 mod switch;
 
@@ -36,13 +37,20 @@ fn leave() {
     ));
 }
 
+/// A green thread that is polled by hand.
+type Polled<T> = Pin<Box<GreenThread<T>>>;
+
+fn polled<T: 'static>(body: impl FnOnce() -> T + 'static) -> Polled<T> {
+    Box::pin(green::future(body))
+}
+
 /// Polls it, as an executor would.
-fn poll<T: 'static>(thread: &mut GreenThread<T>) -> Poll<T> {
-    Pin::new(thread).poll(&mut Context::from_waker(Waker::noop()))
+fn poll<T: 'static>(thread: &mut Polled<T>) -> Poll<T> {
+    thread.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Polls them in turns until all are over; what they returned, in the order in which they ended.
-fn take_turns<T: 'static>(mut threads: Vec<GreenThread<T>>) -> Vec<T> {
+fn take_turns<T: 'static>(mut threads: Vec<Polled<T>>) -> Vec<T> {
     let mut values = Vec::new();
     while !threads.is_empty() {
         threads.retain_mut(|thread| match poll(thread) {
@@ -71,7 +79,7 @@ fn the_registers_that_a_call_keeps_are_kept_on_both_sides() {
             }
         }
     };
-    let mut threads: Vec<_> = (1..=THREADS).map(|who| green::future(body(who))).collect();
+    let mut threads: Vec<_> = (1..=THREADS).map(|who| polled(body(who))).collect();
     for round in 0..=waits() {
         for thread in &mut threads {
             let values = pattern(0, round);
@@ -150,7 +158,7 @@ fn calculate(seed: u64, steps: u64, leave: impl Fn()) -> ([f64; 16], [f32; 8], [
 #[test]
 fn numbers_survive_in_the_middle_of_a_calculation() {
     let steps = waits();
-    let threads = (0..THREADS).map(|seed| green::future(move || calculate(seed, steps, leave)));
+    let threads = (0..THREADS).map(|seed| polled(move || calculate(seed, steps, leave)));
     for (seed, found) in take_turns(threads.collect()).into_iter().enumerate() {
         assert!(
             found.0.iter().all(|number| number.is_normal()),
@@ -191,7 +199,7 @@ fn wide_vectors_survive() {
     let steps = waits() / 10;
     // SAFETY: the processor has them.
     let run = move |seed, leave| unsafe { calculate_wide(seed, steps, leave) };
-    let threads = (0..THREADS).map(|seed| green::future(move || run(seed as f64, leave)));
+    let threads = (0..THREADS).map(|seed| polled(move || run(seed as f64, leave)));
     for (seed, found) in take_turns(threads.collect()).into_iter().enumerate() {
         assert_eq!(found, run(seed as f64, || ()), "of seed {seed}");
     }
@@ -215,7 +223,7 @@ fn each_green_thread_rounds_in_its_own_way() {
             // It ends without putting things right; that is the switch's to do.
         }
     };
-    let mut threads: Vec<_> = (0..4).map(|how| green::future(body(how))).collect();
+    let mut threads: Vec<_> = (0..4).map(|how| polled(body(how))).collect();
     let usual_thirds = thirds();
     let mut all = Vec::new();
     while all.len() < 4 {
@@ -296,9 +304,9 @@ fn stacks_are_aligned_whatever_a_body_captures_and_returns() {
     #[repr(align(128))]
     struct Aligned(u8);
     /// A body that captures and returns so many bytes.
-    fn with<const N: usize>() -> GreenThread<[u8; N]> {
+    fn with<const N: usize>() -> Polled<[u8; N]> {
         let captured = [7; N];
-        green::future(move || {
+        polled(move || {
             assert_aligned(10);
             captured
         })
@@ -309,7 +317,7 @@ fn stacks_are_aligned_whatever_a_body_captures_and_returns() {
     assert_eq!(take_turns(vec![with::<1000>()]), [[7; 1000]]);
     assert_eq!(take_turns(vec![with::<4097>()]), [[7; 4097]]);
     let captured = black_box(Aligned(3));
-    let threads = vec![green::future(move || {
+    let threads = vec![polled(move || {
         assert_eq!((&raw const captured).addr() % 128, 0);
         assert_aligned(10);
         captured
@@ -348,7 +356,7 @@ fn leave_to_the_loop() {
 #[test]
 #[ignore = "needs a build with -Cforce-frame-pointers=yes: see .ci/asan"]
 fn the_chain_of_frames_ends() {
-    let thread = green::future(|| {
+    let thread = polled(|| {
         leave();
         // SAFETY: built with frame pointers, each frame points to the one above it.
         unsafe { end_of_frames() }
