@@ -74,40 +74,70 @@ fn a_use_after_a_return_is_found() {
     assert!(said.contains("AddressSanitizer: stack-use-after-return"), "{said}");
 }
 
-/// Unwinding asks the sanitizer to take away the marks of all frames of the stack that runs: if it takes another
-/// one for that, it says so.
+/// Unwinding asks the sanitizer to take away the marks of all frames of the stack that runs. If it takes another
+/// one for that, it has to do so for more than it finds likely, and says so: this thread's stack is large.
 #[test]
 fn who_resumes_a_stack_may_change() {
+    let Death { code, signal, said } = death_of("who_resumes_a_stack_may_change", || {
+        let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(poll_at_different_places);
+        thread.unwrap().join().unwrap();
+    });
+    assert_eq!((code, signal, said.as_str()), (Some(0), None, ""));
+}
+
+/// Polls the same green thread on the thread's own stack and on that of another green thread.
+fn poll_at_different_places() {
     fn unwind() {
         catch_unwind(|| resume_unwind(Box::new(black_box([0_u8; 100])))).unwrap_err();
     }
-    let Death { code, signal, said } = death_of("who_resumes_a_stack_may_change", || {
-        for _ in 0..3 {
-            let mut inner = Box::pin(green::future(|| {
-                for _ in 0..4 {
-                    unwind();
-                    green::yield_now();
-                }
-                unwind();
-            }));
-            let mut poll_inner = move || {
-                let answer = inner.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                unwind();
-                answer.is_ready()
-            };
-            assert!(!poll_inner());
-            let outer = green::future(move || {
-                assert!(!poll_inner());
-                green::yield_now();
-                assert!(!poll_inner());
-                poll_inner
-            });
-            let mut poll_inner = Runtime::new().unwrap().block_on(outer);
-            assert!(!poll_inner());
-            assert!(poll_inner());
+    let mut inner = Box::pin(green::future(|| {
+        for _ in 0..4 {
+            unwind();
+            green::yield_now();
         }
+        unwind();
+    }));
+    let mut poll_inner = move || {
+        let answer = inner.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        unwind();
+        answer.is_ready()
+    };
+    assert!(!poll_inner());
+    let outer = green::future(move || {
+        assert!(!poll_inner());
+        green::yield_now();
+        assert!(!poll_inner());
+        poll_inner
     });
-    assert_eq!((code, signal, said.as_str()), (Some(0), None, ""));
+    let mut poll_inner = Runtime::new().unwrap().block_on(outer);
+    assert!(!poll_inner());
+    assert!(poll_inner());
+}
+
+/// Each stack that runs gets a second one, for what must not be used after its function has returned.
+#[test]
+fn the_fake_stack_goes_with_the_stack() {
+    let Death { code, said, .. } = death_of("the_fake_stack_goes_with_the_stack", || {
+        let mapped_pages = || -> usize {
+            let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+            text.split(' ').next().unwrap().parse().unwrap()
+        };
+        let runtime = Runtime::new().unwrap();
+        let run = |times| {
+            for _ in 0..times {
+                runtime.block_on(green::future(|| {
+                    black_box(black_box([1_u8; 100]).as_ptr());
+                    green::yield_now();
+                }));
+            }
+        };
+        run(10);
+        let before = mapped_pages();
+        run(200);
+        let more = mapped_pages().saturating_sub(before);
+        assert!(more < 10_000, "{more} pages more");
+    });
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]
