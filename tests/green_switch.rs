@@ -234,6 +234,10 @@ fn each_green_thread_rounds_in_its_own_way() {
             assert_eq!((FloatControl::now(), thirds()), (usual, usual_thirds), "the host's own");
         }
     }
+    if cfg!(valgrind) {
+        // It always rounds to the nearest ("Limitations" in its manual).
+        return;
+    }
     // Nearest and towards zero are the same for a third; down and up differ from it on one side each.
     let [nearest, down, up, zero] = [all[0], all[1], all[2], all[3]];
     assert_eq!(nearest, zero);
