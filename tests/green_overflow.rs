@@ -7,6 +7,8 @@
 mod dying;
 #[path = "support/green/faults.rs"]
 mod faults;
+#[path = "support/green/own_memory.rs"]
+mod own_memory;
 #[path = "support/green/rounds.rs"]
 mod rounds;
 
@@ -16,6 +18,7 @@ use std::ptr;
 use dying::{Death, death_of};
 use faults::{handle_faults, install, overflow, read_at_16, say};
 use greenroom::{Runtime, green};
+use own_memory::{mapped_bytes, mappings};
 
 /// Has a green thread, so that faults of this thread are watched.
 fn watched() -> Runtime {
@@ -185,24 +188,20 @@ fn a_thread_without_green_threads_has_std_alone() {
     assert!(death.said.contains("has overflowed its stack"), "{death:?}");
 }
 
-/// How many mappings this process has.
-fn mappings() -> usize {
-    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
-}
-
 #[test]
-fn threads_come_and_go_and_leave_no_mapping() {
-    let death = death_of("threads_come_and_go_and_leave_no_mapping", || {
+fn threads_come_and_go_and_leave_nothing_mapped() {
+    let death = death_of("threads_come_and_go_and_leave_nothing_mapped", || {
         let come_and_go = |times| {
             for _ in 0..times {
                 std::thread::spawn(|| drop(watched())).join().unwrap();
             }
         };
         come_and_go(10);
-        let before = mappings();
+        let before = (mappings(), mapped_bytes());
         come_and_go(1_000);
         // The allocator may have some of its own, not one for each.
-        assert!(mappings() <= before + 20, "{} mappings became {}", before, mappings());
+        let after = (mappings(), mapped_bytes());
+        assert!(after.0 <= before.0 + 20 && after.1 <= before.1 + (8 << 20), "{before:?} became {after:?}");
     });
     assert_eq!(death.code, Some(0), "{death:?}");
 }
