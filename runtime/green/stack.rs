@@ -57,8 +57,9 @@ impl Slab {
     /// # Errors
     /// What mmap(2) reports.
     pub(super) fn map(stacks: usize, stack_bytes: usize) -> io::Result<Slab> {
-        let bytes = (stack_bytes + *PAGE_BYTES)
-            .checked_mul(stacks)
+        let bytes = stack_bytes
+            .checked_add(*PAGE_BYTES)
+            .and_then(|bytes| bytes.checked_mul(stacks))
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
@@ -116,16 +117,20 @@ fn make_guard(page: NonNull<u8>, guard: Guard) -> io::Result<()> {
     if result == 0 {
         return Ok(());
     }
-    let error = io::Error::last_os_error();
+    Err(no_guard(guard, io::Error::last_os_error()))
+}
+
+/// Why there is no guard page, and what helps.
+fn no_guard(guard: Guard, error: io::Error) -> io::Error {
     if guard == Guard::Protect && error.kind() == io::ErrorKind::OutOfMemory {
-        return Err(io::Error::new(
+        return io::Error::new(
             io::ErrorKind::OutOfMemory,
             "no mapping left for the guard page of another green thread's stack: this kernel is older than \
              Linux 6.13, so each takes two of those that vm.max_map_count allows (65,530 allow about 32,000 \
              green threads); raise it with sysctl(8), or have fewer green threads at a time",
-        ));
+        );
     }
-    Err(error)
+    error
 }
 
 /// madvise(2); libc does not name it yet for every target.
@@ -188,4 +193,89 @@ pub(super) fn touched_bytes(low: NonNull<u8>, bytes: usize) -> usize {
     assert_eq!(result, 0, "mincore of a stack: {}", io::Error::last_os_error());
     let untouched = resident.iter().take_while(|page| **page & 1 == 0).count();
     bytes - untouched * *PAGE_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    /// Whether the kernel can read the byte for us; it does not fault, but says EFAULT.
+    fn is_readable(byte: *const u8) -> bool {
+        let (_reader, writer) = io::pipe().unwrap();
+        // SAFETY: only the kernel reads it, if it can.
+        let written = unsafe { libc::write(writer.as_raw_fd(), byte.cast(), 1) };
+        assert!(written == 1 || io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT));
+        written == 1
+    }
+
+    #[test]
+    fn guards_of_both_kinds_fault_and_what_is_between_them_does_not() {
+        for guard in [Guard::Install, Guard::Protect] {
+            let slab = Rc::new(Slab::map(3, 2 * *PAGE_BYTES).unwrap());
+            let stacks: Vec<Stack> = match (0..3).map(|index| slab.stack(index, guard)).collect() {
+                Ok(stacks) => stacks,
+                // A kernel before 6.13, or what stands in for one.
+                Err(error) if guard == Guard::Install && error.raw_os_error() == Some(libc::EINVAL) => {
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            for stack in &stacks {
+                let low = stack.low().as_ptr();
+                for offset in [0, stack.bytes() - 1] {
+                    assert!(is_readable(low.wrapping_add(offset)), "{guard:?}, {offset}");
+                }
+                for offset in [1, *PAGE_BYTES] {
+                    assert!(!is_readable(low.wrapping_sub(offset)), "{guard:?}, {offset} below");
+                }
+            }
+            assert!(!is_readable(stacks[0].high().as_ptr()), "the next one's guard");
+        }
+    }
+
+    #[test]
+    fn discarded_pages_are_zero_and_kept_ones_are_not() {
+        let slab = Rc::new(Slab::map(1, 4 * *PAGE_BYTES).unwrap());
+        let mut stack = slab.stack(0, Guard::Protect).unwrap();
+        let low = stack.low();
+        // SAFETY: the stack's own memory, which nobody else has.
+        let page = |index: usize| unsafe { low.add(*PAGE_BYTES * index) };
+        // SAFETY: as above.
+        (0..4).for_each(|index| unsafe { page(index).write(7) });
+        assert_eq!(touched_bytes(low, stack.bytes()), 4 * *PAGE_BYTES);
+        stack.discard(*PAGE_BYTES);
+        assert_eq!(touched_bytes(low, stack.bytes()), *PAGE_BYTES);
+        // SAFETY: as above.
+        assert_eq!((0..4).map(|index| unsafe { page(index).read() }).collect::<Vec<_>>(), [0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn the_limit_of_mappings_is_told_with_what_helps() {
+        let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
+        let text = no_guard(Guard::Protect, no_memory()).to_string();
+        assert!(text.contains("vm.max_map_count") && text.contains("sysctl"), "{text}");
+        assert!(!no_guard(Guard::Install, no_memory()).to_string().contains("max_map_count"));
+        let other = no_guard(Guard::Protect, io::Error::from_raw_os_error(libc::EINVAL));
+        assert_eq!(other.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    #[ignore = "takes all mappings that a process may have, from tests beside it too"]
+    fn guards_that_are_mappings_end_with_an_error_that_says_so() {
+        let slab = Rc::new(Slab::map(40_000, 2 * *PAGE_BYTES).unwrap());
+        let mut stacks = Vec::with_capacity(40_000);
+        let error = (0..40_000).find_map(|index| match slab.stack(index, Guard::Protect) {
+            Ok(stack) => {
+                stacks.push(stack);
+                None
+            }
+            Err(error) => Some(error),
+        });
+        let count = stacks.len();
+        drop((stacks, slab));
+        let text = error.expect("vm.max_map_count is as the kernel has it by default").to_string();
+        assert!(text.contains("vm.max_map_count"), "after {count}: {text}");
+        assert!((30_000..33_000).contains(&count), "{count}");
+    }
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 const CHILD: &str = "GREENROOM_TEST_TO_DIE";
 
 /// How a process ended, and what it said on standard error.
+#[allow(dead_code, reason = "not every test looks at all of it")]
 #[derive(Debug)]
 pub struct Death {
     /// The signal that ended it.
