@@ -129,8 +129,8 @@ fn may_wait<'a>() -> Result<&'a Visit, CannotWait> {
     if visit.polls.get() {
         return Err(CannotWait::InsideFuture);
     }
-    // A host that unwinds says nothing about this stack, unless it came to end it.
-    if (!visit.unwinding_before || visit.context.is_none()) && std::thread::panicking() {
+    // A host that unwinds says nothing about this stack.
+    if !visit.unwinding_before && std::thread::panicking() {
         return Err(CannotWait::Unwinding);
     }
     if visit.home != here::loop_id() {
