@@ -17,7 +17,7 @@ pub fn serve(listener: StdListener, stop: StdUnixStream) -> io::Result<()> {
     Runtime::new()?.block_on(async {
         let server = Server::new(TcpListener::from_std(listener)?).drain_within(Duration::ZERO);
         let stop = UnixStream::from_std(stop)?;
-        let stopped = async { drop(stop.readable().await) };
+        let stopped = async { drop(stop.read(&mut [0]).await) };
         let handler =
             |connection: Connection| green::future(move || drop(echo(StdIo::new(connection.stream))));
         server.run(stopped, handler).await.map(drop)

@@ -27,9 +27,11 @@ use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::process::ExitCode;
 
+use greenroom::signal::{INTERRUPT, Signal};
 use greenroom::{Either, select, spawn_blocking, try_join_all};
 use lexopt::{Arg, Parser, ValueExt};
 use program::{Failure, say};
+use socket2::SockRef;
 
 const HELP: &str = "\
 Usage: five_ways [OPTION]... WAY
@@ -105,6 +107,8 @@ fn ways(name: &str) -> Result<&'static [(&'static str, Serve)], lexopt::Error> {
 
 /// Serves in all ways that were asked for, each on a thread of its own, until Ctrl-C.
 async fn serve(options: &Options) -> Result<(), Failure> {
+    // Before the first line: who reads that may interrupt at once.
+    let mut interrupts = Signal::new(INTERRUPT)?;
     let (mut jobs, mut ends) = (Vec::new(), Vec::new());
     for (index, &(name, serve)) in options.ways.iter().enumerate() {
         let port = if options.port == 0 { 0 } else { options.port + index as u16 };
@@ -117,7 +121,7 @@ async fn serve(options: &Options) -> Result<(), Failure> {
     }
     let served = try_join_all(jobs.into_iter().map(|job| async { Ok::<(), Failure>(job.await??) }));
     let mut served = pin!(served);
-    match select(greenroom::ctrl_c(), served.as_mut()).await {
+    match select(interrupts.recv(), served.as_mut()).await {
         Either::First(interrupted) => interrupted?,
         // Only an error ends one without being asked to.
         Either::Second(ended) => return ended.map(drop),
@@ -128,8 +132,11 @@ async fn serve(options: &Options) -> Result<(), Failure> {
 
 /// A listening socket; looking the name up delays nobody yet.
 fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((host, port)).map_err(|error| {
+    let listener = TcpListener::bind((host, port)).map_err(|error| {
         let text = format!("cannot listen at {host}:{port}: {error}");
         program::with_remedy(io::Error::new(error.kind(), text))
-    })
+    })?;
+    // std lets 128 wait; a crowd would have to knock again, a second later.
+    SockRef::from(&listener).listen(4096)?;
+    Ok(listener)
 }

@@ -121,7 +121,7 @@ fn each_refuses_an_option_that_it_does_not_have() {
 
 #[test]
 fn a_wrong_value_is_named_with_what_would_be_right() {
-    let wrong: [(&str, &[&str], &str); 31] = [
+    let wrong: [(&str, &[&str], &str); 35] = [
         ("background_requests", &["--n", "many"], "--n takes a number, not \"many\""),
         ("background_requests", &["--n=-1"], "--n takes a number, not \"-1\""),
         ("barriers", &["early"], "\"early\""),
@@ -134,6 +134,10 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         ("echo", &["--port"], "--port takes a number from 0 to 65535, but none is given"),
         ("find_files", &["a", "b", "c"], "\"c\""),
         ("five_sleepers", &["--virtual=no"], "--virtual"),
+        ("five_ways", &[], "no way is given"),
+        ("five_ways", &["forks"], "\"forks\" is no way"),
+        ("five_ways", &["mio", "green"], "\"green\""),
+        ("five_ways", &["all", "--port", "65533"], "there are no 5 ports from --port 65533 on"),
         ("input_reader", &["value"], "\"value\""),
         ("much_cpu", &["--processes", "0"], "--processes takes a number from 1 to 1000, not \"0\""),
         ("much_cpu", &["--processes", "1001"], "--processes takes a number from 1 to 1000, not \"1001\""),

@@ -5,6 +5,8 @@
 
 #[path = "../../examples/thread_counter/counting/mod.rs"]
 mod counting;
+#[path = "../support/caser/process.rs"]
+mod figures;
 #[path = "../support/process/proc_files.rs"]
 mod proc_files;
 #[path = "../support/running.rs"]
@@ -20,6 +22,7 @@ mod dining_philosophers;
 mod dns;
 mod echo;
 mod every_one;
+mod five_ways;
 mod input_reader;
 mod pool;
 mod process;

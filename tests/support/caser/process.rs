@@ -27,6 +27,7 @@ pub fn processor_time(pid: i32) -> Duration {
 }
 
 /// Raises this process's limit of open files as far as it goes; returns the limit.
+#[allow(dead_code, reason = "not every test that measures needs many descriptors")]
 pub fn raise_descriptor_limit() -> u64 {
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files")
 }
