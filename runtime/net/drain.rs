@@ -101,10 +101,7 @@ impl Crowd {
     ) {
         let key = Rc::new(Cell::new(None));
         let member = Member { crowd: self.clone(), key: key.clone() };
-        let connection = async move {
-            let _member = member;
-            serve.await;
-        };
+        let connection = attended(member, serve);
         let handle = expect_current("Server::run").spawn(connection, None, location);
         key.set(Some(self.members.borrow_mut().insert(handle)));
     }
@@ -149,6 +146,18 @@ impl Crowd {
     }
 }
 
+/// `serve`, as a member.
+///
+/// An async block has room for what it captures, and once more for what it awaits. In a box that is a pointer, and
+/// not all that a connection has to remember.
+fn attended(member: Member, serve: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    let serve = Box::pin(serve);
+    async move {
+        let _member = member;
+        serve.await;
+    }
+}
+
 /// Being one of the crowd, until dropped with one's task, in whatever manner that ends.
 struct Member {
     /// The crowd.
@@ -162,5 +171,22 @@ impl Drop for Member {
         let handle = self.key.get().and_then(|key| self.crowd.members.borrow_mut().remove(key));
         drop(handle);
         self.crowd.awaiting_room.grant_all(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connection_remembers_takes_its_memory_once() {
+        let serve = async {
+            let buffer = [0_u8; 4096];
+            std::future::ready(()).await;
+            drop(buffer);
+        };
+        assert!(size_of_val(&serve) > 4096);
+        let member = Member { crowd: Crowd::new(), key: Rc::default() };
+        assert!(size_of_val(&attended(member, serve)) < 100);
     }
 }
