@@ -4,7 +4,8 @@
 //! like a path must exist (from the root, from `runtime/`, or as the name of a source file; with
 //! `:item` that item must be in the file). One that looks like an item (`Type::method`,
 //! `function()`, `CONSTANT`, `TypeName`, `snake_case`) must be in the code. Commands must name
-//! examples, tests and filters that exist. Foreign names are listed below.
+//! examples, tests and filters that exist. A block of code that begins with a path in a comment
+//! must stand in that file. Foreign names are listed below.
 
 #[path = "support/sources/code.rs"]
 mod code;
@@ -14,6 +15,8 @@ mod evidence;
 mod files;
 #[path = "support/sources/prose.rs"]
 mod prose;
+#[path = "support/sources/quotes.rs"]
+mod quotes;
 
 use evidence::Evidence;
 use files::{SourceFile, root, rust_files};
@@ -65,6 +68,22 @@ fn assert_true_page(page: &str) {
 #[test]
 fn everything_that_the_notes_name_is_there() {
     assert_true_page("NOTES.md");
+}
+
+#[test]
+fn what_is_quoted_from_a_file_stands_in_it() {
+    for page in ["NOTES.md", "README.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let file = |quote: &quotes::Quote<'_>| std::fs::read_to_string(root().join(quote.path)).ok();
+        let quotes = quotes::quotes(&text);
+        let problems: Vec<_> =
+            quotes.iter().filter_map(|quote| quote.problem(page, file(quote).as_deref())).collect();
+        assert!(
+            problems.is_empty(),
+            "quote the file as it is, with `…` for what is left out:\n{problems:#?}"
+        );
+        assert!(page != "NOTES.md" || quotes.len() > 5, "{} quotes; are they read?", quotes.len());
+    }
 }
 
 #[test]
@@ -182,5 +201,62 @@ mod on_bad_pages {
             "PAGE:13: `Gone` is nowhere in the code",
         ];
         assert_eq!(problems(page), expected);
+    }
+}
+
+/// The checker of quotes, on a file that does not exist.
+mod on_bad_quotes {
+    use super::quotes::quotes;
+
+    const FILE: &str = "fn one() {\n    if true {\n        two();\n        three();\n    }\n}\n\nfn four() {\n    two();\n}\n";
+
+    /// What is wrong with a block of these lines.
+    fn problem(lines: &str) -> Option<String> {
+        let page = format!("one\n\n```rust\n// a.rs\n{lines}\n```\n");
+        let quotes = quotes(&page);
+        assert_eq!(quotes.len(), 1, "{page}");
+        quotes[0].problem("PAGE", (quotes[0].path == "a.rs").then_some(FILE))
+    }
+
+    #[test]
+    fn what_stands_in_the_file_passes() {
+        for lines in [
+            "fn one() {",
+            "fn one() {\n    if true {\n        two();",
+            "if true {\n    two();",
+            "two();\nthree();",
+            "fn one() {\n    …\n}\n\nfn four() {\n…\n}",
+            "…\ntwo();\n…\n…\nthree();\n…",
+            "…\n    two();\n…\ntwo();",
+        ] {
+            assert_eq!(problem(lines), None, "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_is_found_with_its_line() {
+        for (lines, line, text) in [
+            ("fn two() {", 5, "fn two() {"),
+            ("fn one() {\n    if false {", 6, "if false {"),
+            ("fn one() {\n        two();", 6, "two();"),
+            ("fn one() {\n  …\n}\nfn four() {", 8, "fn four() {"),
+            ("fn four() {\n…\nfn one() {", 7, "fn one() {"),
+            ("if true {\n        two();", 6, "two();"),
+            ("three();\ntwo();", 6, "two();"),
+            ("two();\n…\nthree();\n…\n        two();", 9, "two();"),
+            ("}\n\n\nfn four() {", 7, ""),
+        ] {
+            let expected = format!("PAGE:{line}: this does not stand so in a.rs: {text}");
+            assert_eq!(problem(lines), Some(expected), "{lines}");
+        }
+        assert_eq!(problem("…\n…"), Some("PAGE:4: nothing of a.rs is quoted".into()));
+    }
+
+    #[test]
+    fn a_quote_names_a_file_that_exists_and_other_blocks_are_none() {
+        let page = "```rust\nfn no_quote() {}\n```\n\n```text\n// b.rs\nfn b() {}\n```\n```rust\n// not a path\n```\n";
+        let quotes = quotes(page);
+        assert_eq!(quotes.len(), 1);
+        assert_eq!(quotes[0].problem("PAGE", None), Some("PAGE:6: b.rs does not exist".into()));
     }
 }
