@@ -183,7 +183,7 @@ mod tests {
         let serve = async {
             let buffer = [0_u8; 4096];
             std::future::ready(()).await;
-            drop(buffer);
+            assert_eq!(buffer, [0; 4096]);
         };
         assert!(size_of_val(&serve) > 4096);
         let member = Member { crowd: Crowd::new(), key: Rc::default() };
