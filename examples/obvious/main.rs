@@ -17,6 +17,8 @@ mod ch08_last_in_first_out;
 mod ch09_a_flag_to_stop;
 mod ch09b_one_handle_after_the_other;
 mod ch10_wake_the_first;
+mod ch11_a_thread_each;
+mod ch11b_a_lock_across_a_wait;
 mod ch12_call_it_in_the_task;
 mod ch12b_lock_each_access;
 mod ch15_exit_the_process;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 /// A chapter: its number, its question, and its program.
 type Chapter = (&'static str, &'static str, fn());
 
-const CHAPTERS: [Chapter; 13] = [
+const CHAPTERS: [Chapter; 15] = [
     ("2", "run whatever is ready until nothing is", ch02_drain_the_queue::run),
     ("3", "sleep with one clock, compare with another", ch03_two_clocks::run),
     ("4", "read once for each event", ch04_one_read_per_edge::run),
@@ -37,6 +39,8 @@ const CHAPTERS: [Chapter; 13] = [
     ("9", "stop a task with a flag that it looks at", ch09_a_flag_to_stop::run),
     ("9b", "keep the handles and await one after the other", ch09b_one_handle_after_the_other::run),
     ("10", "wake the first waiter and let it look again", ch10_wake_the_first::run),
+    ("11", "give each that waits a thread of the system", ch11_a_thread_each::run),
+    ("11b", "hold a lock while a green thread waits", ch11b_a_lock_across_a_wait::run),
     ("12", "call a blocking function in the task that needs its result", ch12_call_it_in_the_task::run),
     ("12b", "share the state, and lock it whenever it is touched", ch12b_lock_each_access::run),
     ("15", "end the process to end the loop", ch15_exit_the_process::run),
