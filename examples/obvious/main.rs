@@ -4,6 +4,8 @@
 //! cargo run --example obvious -- 3          the obvious timers of chapter 3, and what goes wrong
 //! ```
 //!
+//! `RUST_LOG=greenroom=trace` shows what the loop does meanwhile, where there is one.
+//!
 //! Each file is a small program of its own that uses nothing of the runtime, or misuses it on purpose. It
 //! ends by itself, and says what should have happened.
 
@@ -47,6 +49,7 @@ const CHAPTERS: [Chapter; 15] = [
 ];
 
 fn main() -> ExitCode {
+    env_logger::init();
     let asked = std::env::args().nth(1).unwrap_or("--help".to_string());
     if let Some((number, question, run)) = CHAPTERS.iter().find(|(number, ..)| *number == asked) {
         println!("chapter {number}, the obvious answer: {question}\n");
