@@ -16,7 +16,7 @@
 //! the `ret` that belongs to it, and both are inlined: as functions of their own they would leave that prediction
 //! wrong for every `ret` that follows, which costs more than all the rest (see "Numbers" in NOTES.md).
 //!
-//! The control bits of MXCSR and the x87 control word are callee-saved, too (psABI 3.2.3): rounding and what
+//! The control bits of MXCSR and the x87 control word are callee-saved, too (psABI 3.2.1): rounding and what
 //! traps. Reading them costs as much as all of the switch, so that is done once a visit, in `thread.rs`.
 //!
 //! Read next: `switch_aarch64.rs`.
