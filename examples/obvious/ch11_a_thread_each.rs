@@ -129,7 +129,9 @@ fn threads_of_the_system() {
         let (all_wait, end, served) = (all_wait.clone(), end.clone(), served.clone());
         thread::spawn(move || {
             all_wait.wait();
-            serve(&|| drop(end.wait()));
+            serve(&|| {
+                end.wait();
+            });
             *served.lock().unwrap() += 1;
         })
     };
