@@ -8,7 +8,6 @@ use greenroom::blocking::{
     Imap, JobError, JobHandle, NotStarted, Pool, PoolBuilder, PoolReport, PoolStatistics, Refused,
 };
 use greenroom::channel::{SendError, TryRecvError, TrySendError};
-use greenroom::green::StdIo;
 use greenroom::io::{
     BrokenCopy, Duplex, Hostile, IncompleteRead, LimitOverrun, LineReader, LineSplitter, LineTooLong,
     Nonblocking, Stdin, StreamReader, StreamWriter, TooLong,
@@ -99,8 +98,6 @@ fn what_may_cross_threads_and_what_may_not() {
         LineReader<TcpStream>: true true,
         StreamReader<TcpStream>: true true,
         Hostile<TcpStream>: true true,
-        StdIo<TcpStream>: true true,
-        greenroom::green::Incoming<'static, TcpListener>: true true,
         Signal: true true,
         Stdin: true true,
         Child: true true,
@@ -110,7 +107,6 @@ fn what_may_cross_threads_and_what_may_not() {
         // Both ends of a pipe are one's own, and so are a writer and its carrier.
         Duplex: false false,
         Hostile<Duplex>: false false,
-        StdIo<Duplex>: false false,
         StreamWriter: false false,
         // Connections of one server share a counter, which is the loop's.
         Connection: false false,

@@ -120,8 +120,8 @@ fn nothing_aborts_when_the_task_around_it_panics() {
         let runtime = Runtime::builder().virtual_clock(true).build().unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
-                let mut thread = green::future(body);
-                assert!(futures::poll!(&mut thread).is_pending());
+                let mut thread = std::pin::pin!(green::future(body));
+                assert!(futures::poll!(thread.as_mut()).is_pending());
                 panic!("while a green thread waits");
             })
         }));
