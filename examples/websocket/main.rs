@@ -141,7 +141,13 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let options = Rc::new(options);
     let handler = |connection| {
         let options = options.clone();
-        green::future(move || receive(connection, &options))
+        let visit = green::Builder::new().future(move || receive(connection, &options));
+        async {
+            match visit {
+                Ok(visit) => visit.await,
+                Err(error) => complain(format_args!("cannot serve a client: {error}")),
+            }
+        }
     };
     let report = server.run(interrupted, handler).await?;
     let _ = say(report);
