@@ -18,8 +18,13 @@ pub fn serve(listener: StdListener, stop: StdUnixStream) -> io::Result<()> {
         let server = Server::new(TcpListener::from_std(listener)?).drain_within(Duration::ZERO);
         let stop = UnixStream::from_std(stop)?;
         let stopped = async { drop(stop.read(&mut [0]).await) };
-        let handler =
-            |connection: Connection| green::future(move || drop(echo(StdIo::new(connection.stream))));
+        let handler = async |connection: Connection| {
+            let body = || drop(echo(StdIo::new(connection.stream)));
+            match green::Builder::new().future(body) {
+                Ok(visit) => visit.await,
+                Err(error) => log::warn!("no stack for a client: {error}"),
+            }
+        };
         server.run(stopped, handler).await.map(drop)
     })
 }

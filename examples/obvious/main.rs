@@ -9,6 +9,7 @@
 //! Each file is a small program of its own that uses nothing of the runtime, or misuses it on purpose. It
 //! ends by itself, and says what should have happened.
 
+mod ch01_one_after_the_other;
 mod ch02_drain_the_queue;
 mod ch03_two_clocks;
 mod ch04_one_read_per_edge;
@@ -30,7 +31,8 @@ use std::process::ExitCode;
 /// A chapter: its number, its question, and its program.
 type Chapter = (&'static str, &'static str, fn());
 
-const CHAPTERS: [Chapter; 15] = [
+const CHAPTERS: [Chapter; 16] = [
+    ("1", "read from one client until it has nothing more to say", ch01_one_after_the_other::run),
     ("2", "run whatever is ready until nothing is", ch02_drain_the_queue::run),
     ("3", "sleep with one clock, compare with another", ch03_two_clocks::run),
     ("4", "read once for each event", ch04_one_read_per_edge::run),
