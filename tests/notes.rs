@@ -37,7 +37,7 @@ const FOREIGN: &[&str] = &[
     // The operating system.
     "epoll_wait", "epoll_ctl", "epoll_create1", "epoll_pwait", "eventfd", "accept4", "recvfrom", "sendto",
     "EAGAIN", "EWOULDBLOCK", "EPOLLET", "EPOLLIN", "EPOLLOUT", "EPOLLRDHUP", "EPOLLONESHOT", "EPIPE",
-    "TCP_NODELAY", "SO_REUSEADDR", "SO_LINGER", "CLOCK_MONOTONIC", "RUST_LOG", "FIN", "RST",
+    "TCP_NODELAY", "SO_REUSEADDR", "SO_LINGER", "CLOCK_MONOTONIC", "RUST_LOG", "FIN", "RST", "VmPTE",
     // Tools and their variables.
     "CARGO_TARGET_DIR", "RUSTFLAGS", "RUST_BACKTRACE",
 ];
@@ -227,7 +227,7 @@ mod on_bad_quotes {
             "two();\nthree();",
             "fn one() {\n    …\n}\n\nfn four() {\n…\n}",
             "…\ntwo();\n…\n…\nthree();\n…",
-            "…\n    two();\n…\ntwo();",
+            "…\n    two();\n…\n    two();\n}",
         ] {
             assert_eq!(problem(lines), None, "{lines}");
         }
@@ -243,7 +243,7 @@ mod on_bad_quotes {
             ("fn four() {\n…\nfn one() {", 7, "fn one() {"),
             ("if true {\n        two();", 6, "two();"),
             ("three();\ntwo();", 6, "two();"),
-            ("two();\n…\nthree();\n…\n        two();", 9, "two();"),
+            ("two();\n…\nthree();\n…\n  two();", 9, "two();"),
             ("}\n\n\nfn four() {", 7, ""),
         ] {
             let expected = format!("PAGE:{line}: this does not stand so in a.rs: {text}");

@@ -1,13 +1,13 @@
 //! Code that a page of prose quotes, and whether it stands so in the file.
 //!
 //! A fenced block is a quote if its first line is a comment with nothing but a path, `// examples/echo.rs`. The
-//! lines after it stand in that file one after the other; all of them may be indented less than there. A line
-//! with nothing but `…` stands for any number of lines, or for none.
+//! lines after it stand in that file one after the other. A line with nothing but `…` stands for any number of
+//! lines, or for none; what is between two of them may be indented less than in the file.
 
 /// The mark of lines that are left out.
 const LEFT_OUT: &str = "…";
 
-/// How many columns a quote may be indented less than its file, and in which steps.
+/// How many columns less than in the file lines may be indented.
 const INDENTS: [usize; 6] = [0, 4, 8, 12, 16, 20];
 
 /// A block that quotes a file.
@@ -44,28 +44,31 @@ impl Quote<'_> {
             return Some(format!("{page}:{line}: nothing of {path} is quoted"));
         }
         let file: Vec<&str> = file.lines().collect();
-        let good = INDENTS.iter().map(|&indent| self.good_lines(&file, indent)).max()?;
+        let good = self.good_lines(&file);
         let bad = lines.get(good)?;
         Some(format!("{page}:{}: this does not stand so in {path}: {}", line + 1 + good, bad.trim()))
     }
 
-    /// How many of the lines stand in the file, which has so many columns before each of them.
-    fn good_lines(&self, file: &[&str], indent: usize) -> usize {
-        let (mut quoted, mut rest) = (0, file);
+    /// How many of the lines stand in the file.
+    fn good_lines(&self, file: &[&str]) -> usize {
+        let (mut good, mut rest) = (0, file);
         for piece in self.lines.split(|line| is_left_out(line)) {
-            let matching = |start: &[&str]| {
-                let pairs = piece.iter().zip(start);
-                pairs.take_while(|(quoted, line)| is_same(quoted, line, indent)).count()
-            };
-            let starts = || (0..=rest.len()).map(|at| (at, matching(&rest[at..])));
-            let Some((at, _)) = starts().find(|&(_, count)| count == piece.len()) else {
-                return quoted + starts().map(|(_, count)| count).max().unwrap_or(0);
+            let places = || (0..=rest.len()).map(|at| (at, same_lines(piece, &rest[at..])));
+            let Some((at, _)) = places().find(|&(_, count)| count == piece.len()) else {
+                return good + places().map(|(_, count)| count).max().unwrap_or(0);
             };
             rest = &rest[at + piece.len()..];
-            quoted += piece.len() + 1;
+            good += piece.len() + 1;
         }
         self.lines.len()
     }
+}
+
+/// How many lines of a piece are those that the file goes on with, all of them indented less by the same.
+fn same_lines(piece: &[&str], file: &[&str]) -> usize {
+    let count =
+        |indent| piece.iter().zip(file).take_while(|(quoted, line)| is_same(quoted, line, indent)).count();
+    INDENTS.into_iter().map(count).max().unwrap_or(0)
 }
 
 /// Whether the line says that others are left out.
