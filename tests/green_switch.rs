@@ -1,15 +1,16 @@
 //! What must survive the way from one stack to another: registers, numbers, how to round, alignment, and an end
-//! that unwinders find. Through the public API, on x86-64; for AArch64 see `.ci/aarch64`.
+//! that unwinders find. Through the public API, on x86-64 and on AArch64 (see `.ci/aarch64`).
 //!
 //! `GREENROOM_STEPS` says how many switches, a million if unset.
-#![cfg(target_arch = "x86_64")]
 
-#[path = "support/green/registers.rs"]
+#[cfg_attr(target_arch = "aarch64", path = "support/green/registers_aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "support/green/registers_x86_64.rs")]
 mod registers;
 #[path = "support/core/mod.rs"]
 mod support;
 #[allow(dead_code, reason = "how to round is tested through green threads")]
-#[path = "../runtime/green/switch_x86_64.rs"]
+#[cfg_attr(target_arch = "aarch64", path = "../runtime/green/switch_aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "../runtime/green/switch_x86_64.rs")]
 mod switch;
 
 use std::future::poll_fn;
@@ -19,7 +20,9 @@ use std::task::{Context, Poll, Waker};
 
 use greenroom::green::{self, GreenThread};
 use greenroom::{Runtime, yield_now};
-use registers::{FloatControl, end_of_frames, kept_by, stack_pointer_at_entry, thirds};
+use registers::{
+    ENTRY, FloatControl, Kept, frame_pointer, kept_by, load_aligned, stack_pointer_at_entry, thirds,
+};
 
 /// How many green threads take turns.
 const THREADS: u64 = 4;
@@ -64,8 +67,8 @@ fn take_turns<T: 'static>(mut threads: Vec<Polled<T>>) -> Vec<T> {
     values
 }
 
-/// Six values that nobody else has.
-fn pattern(who: u64, round: u64) -> [u64; 6] {
+/// Values that nobody else has.
+fn pattern(who: u64, round: u64) -> Kept {
     std::array::from_fn(|index| (who << 56 | (index as u64) << 48 | round) ^ 0x5a5a_5a5a_5a5a_5a5a)
 }
 
@@ -169,6 +172,7 @@ fn numbers_survive_in_the_middle_of_a_calculation() {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 /// Adds and multiplies in all sixteen of the processor's 256-bit registers.
 #[target_feature(enable = "avx")]
 fn calculate_wide(seed: f64, steps: u64, leave: fn()) -> [[f64; 4]; 16] {
@@ -191,6 +195,7 @@ fn calculate_wide(seed: f64, steps: u64, leave: fn()) -> [[f64; 4]; 16] {
     })
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn wide_vectors_survive() {
     if !std::arch::is_x86_feature_detected!("avx") {
@@ -249,12 +254,8 @@ fn each_green_thread_rounds_in_its_own_way() {
 #[test]
 fn the_loop_rounds_as_before_whatever_ends_in_a_green_thread() {
     let usual = FloatControl::now();
-    let both = usual.rounding(2);
-    let (only_x87, only_sse) =
-        (FloatControl { mxcsr: usual.mxcsr, ..both }, FloatControl { x87: usual.x87, ..both });
-    let less_precise = FloatControl { x87: usual.x87 & !(3 << 8), ..usual };
     Runtime::new().unwrap().block_on(async move {
-        for other in [both, only_x87, only_sse, less_precise] {
+        for other in usual.others() {
             // SAFETY: nothing is calculated until it is over.
             let change = move || unsafe { other.set() };
             let returns = green::spawn(change);
@@ -288,13 +289,10 @@ fn assert_aligned(depth: u32) {
     #[repr(align(16))]
     struct Sixteen([u8; 16]);
     let (line, sixteen) = (black_box(Line([1; 64])), black_box(Sixteen([2; 16])));
-    assert_eq!(stack_pointer_at_entry() % 16, 8);
+    assert_eq!(stack_pointer_at_entry() % 16, ENTRY);
     assert_eq!((&raw const line).addr() % 64, 0);
     assert_eq!((&raw const sixteen).addr() % 16, 0);
-    // SAFETY: reads the sixteen bytes, and faults if they are not aligned.
-    unsafe {
-        std::arch::asm!("movaps {}, [{}]", out(xmm_reg) _, in(reg) sixteen.0.as_ptr(), options(nostack));
-    }
+    load_aligned(&sixteen.0);
     leave();
     if depth > 0 {
         assert_aligned(depth - 1);
@@ -348,7 +346,8 @@ fn a_backtrace_ends_where_the_stack_begins() {
     let frames: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("at ")).collect();
     assert!(frames.iter().filter(|frame| frame.contains("a_backtrace")).count() >= 6, "{text}");
     let last = frames.last().expect("a frame");
-    assert!(last.contains("green::switch_x86_64::start"), "the last is {last} of:\n{text}");
+    let start = format!("green::switch_{}::start", std::env::consts::ARCH);
+    assert!(last.contains(&start), "the last is {last} of:\n{text}");
     assert!(!text.contains("block_on"), "the host's frames:\n{text}");
 }
 
@@ -357,8 +356,26 @@ fn leave_to_the_loop() {
     green::yield_now();
 }
 
+/// How many frames there are above this one, and the first frame pointer that is none.
+///
+/// # Safety
+/// Everything is built with frame pointers: each frame begins with the address of the one above it.
+#[inline(never)]
+unsafe fn end_of_frames() -> (usize, usize) {
+    let (mut frame, mut count) = (frame_pointer(), 0);
+    loop {
+        // SAFETY: the caller's promise.
+        let above = unsafe { std::ptr::with_exposed_provenance::<usize>(frame).read_volatile() };
+        // Frames are small, and stacks grow down.
+        if !(frame + 1..frame + 65536).contains(&above) {
+            return (count, above);
+        }
+        (frame, count) = (above, count + 1);
+    }
+}
+
 #[test]
-#[ignore = "needs a build with -Cforce-frame-pointers=yes: see .ci/asan"]
+#[ignore = "needs a build with -Cforce-frame-pointers=yes: see .ci/asan and .ci/aarch64"]
 fn the_chain_of_frames_ends() {
     let thread = polled(|| {
         leave();

@@ -3,11 +3,17 @@
 
 use std::arch::{asm, naked_asm};
 
+/// rbx, rbp, and r12 to r15.
+pub type Kept = [u64; 6];
+
+/// What is left of the stack pointer, divided by 16, at the begin of a function.
+pub const ENTRY: usize = 8;
+
 /// How to round, and more: the control word of the x87, and MXCSR.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FloatControl {
-    pub x87: u16,
-    pub mxcsr: u32,
+    x87: u16,
+    mxcsr: u32,
 }
 
 impl FloatControl {
@@ -40,6 +46,13 @@ impl FloatControl {
         let (x87, mxcsr) = (self.x87 & !(3 << 10), self.mxcsr & !(3 << 13));
         FloatControl { x87: x87 | how << 10, mxcsr: mxcsr | u32::from(how) << 13 }
     }
+
+    /// Some that differ from it, in all or in one thing: how either unit rounds, and how precisely the x87 does.
+    pub fn others(self) -> [FloatControl; 4] {
+        let both = self.rounding(2);
+        let precise = FloatControl { x87: self.x87 & !(3 << 8), ..self };
+        [both, FloatControl { x87: self.x87, ..both }, FloatControl { mxcsr: self.mxcsr, ..both }, precise]
+    }
 }
 
 /// The bits of 1/3 and of -1/3, of SSE and of the x87, as this thread rounds now.
@@ -64,7 +77,7 @@ pub fn thirds() -> [u64; 4] {
 }
 
 /// Runs `f` with these values in rbx, rbp and r12 to r15, which every call must keep; gives what is in them then.
-pub fn kept_by<F: FnMut()>(values: [u64; 6], f: &mut F) -> [u64; 6] {
+pub fn kept_by<F: FnMut()>(values: Kept, f: &mut F) -> Kept {
     let mut found = [0; 6];
     // SAFETY: the places are there, and `run` is called with what it takes. `f` does not unwind: if it did, that
     // would end the process.
@@ -81,8 +94,8 @@ extern "C" fn run<F: FnMut()>(f: *mut u8) {
 /// Fills the registers, calls `run(argument)`, and writes them down.
 #[unsafe(naked)]
 unsafe extern "C" fn call_with(
-    values: &[u64; 6],
-    found: &mut [u64; 6],
+    values: &Kept,
+    found: &mut Kept,
     run: extern "C" fn(*mut u8),
     argument: *mut u8,
 ) {
@@ -119,7 +132,13 @@ unsafe extern "C" fn call_with(
     )
 }
 
-/// Where the stack pointer is at the begin of a function; the ABI wants it to be 8 more than a multiple of 16.
+/// Loads sixteen bytes as compilers do where they count on the stack's alignment: faults without.
+pub fn load_aligned(place: &[u8; 16]) {
+    // SAFETY: reads the sixteen bytes.
+    unsafe { asm!("movaps {}, [{}]", out(xmm_reg) _, in(reg) place.as_ptr(), options(nostack)) };
+}
+
+/// Where the stack pointer is at the begin of a function.
 #[unsafe(naked)]
 pub extern "C" fn stack_pointer_at_entry() -> usize {
     naked_asm!("mov rax, rsp", "ret")
@@ -132,22 +151,4 @@ pub fn frame_pointer() -> usize {
     // SAFETY: only reads a register.
     unsafe { asm!("mov {}, rbp", out(reg) frame_pointer, options(nomem, nostack, preserves_flags)) };
     frame_pointer
-}
-
-/// How many frames there are above this one, and the first frame pointer that is none.
-///
-/// # Safety
-/// Everything is built with frame pointers: each frame begins with the address of the one above it.
-#[inline(never)]
-pub unsafe fn end_of_frames() -> (usize, usize) {
-    let (mut frame, mut count) = (frame_pointer(), 0);
-    loop {
-        // SAFETY: the caller's promise.
-        let above = unsafe { std::ptr::with_exposed_provenance::<usize>(frame).read_volatile() };
-        // Frames are small, and stacks grow down.
-        if !(frame + 1..frame + 65536).contains(&above) {
-            return (count, above);
-        }
-        (frame, count) = (above, count + 1);
-    }
 }
