@@ -309,6 +309,8 @@ fn stacks_are_aligned_whatever_a_body_captures_and_returns() {
     fn with<const N: usize>() -> Polled<[u8; N]> {
         let captured = [7; N];
         polled(move || {
+            // Before anything that makes a compiler align the stack by itself.
+            assert_eq!(stack_pointer_at_entry() % 16, ENTRY);
             assert_aligned(10);
             captured
         })
