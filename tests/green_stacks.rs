@@ -75,7 +75,7 @@ fn a_hundred_thousand_sleep_at_once() {
 }
 
 #[test]
-#[ignore = "takes 9 GiB"]
+#[ignore = "takes 5 GiB in release"]
 fn a_million_sleep_at_once() {
     let death = death_of("a_million_sleep_at_once", || {
         let (resident, mappings, took) = sleep_together(1_000_000, 16 << 10);
