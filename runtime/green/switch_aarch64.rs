@@ -10,8 +10,9 @@
 //! ```
 //!
 //! As on x86-64: what the compiler cannot be told to save (x19 and x29) is pushed, and the other callee-saved
-//! registers (x20 to x28, the low halves of v8 to v15) are named as clobbered. The way in is a `bl`, the way out
-//! the `ret` that belongs to it. The control register FPCR (AAPCS64 6.1) is for `thread.rs`.
+//! registers are named as clobbered: x20 to x28, and by `clobber_abi` v8 to v15, of which a call keeps the low
+//! half. The way in is a `bl`, the way out the `ret` that belongs to it. The control register FPCR (AAPCS64 6.1)
+//! is for `thread.rs`.
 //!
 //! Read next: `switch.rs`.
 
@@ -25,7 +26,7 @@ use std::arch::{asm, naked_asm};
 #[inline(always)]
 pub(super) unsafe fn resume(link: *mut usize) {
     // SAFETY: the caller's promise. Every register that the other side may change is saved or named. Tested by
-    // `tests/green_switch.rs`, see `.ci/aarch64`.
+    // `.ci/aarch64`.
     unsafe {
         asm!(
             "stp x19, x29, [sp, #-32]!",
@@ -42,8 +43,6 @@ pub(super) unsafe fn resume(link: *mut usize) {
             inout("x0") link => _,
             out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _,
             out("x25") _, out("x26") _, out("x27") _, out("x28") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
             clobber_abi("C"),
         );
     }
@@ -71,8 +70,6 @@ pub(super) unsafe fn suspend(link: *mut usize) {
             inout("x0") link => _,
             out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _,
             out("x25") _, out("x26") _, out("x27") _, out("x28") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
             clobber_abi("C"),
         );
     }
