@@ -255,7 +255,7 @@ fn several_buffers_go_out_and_come_in_with_one_call() {
 }
 
 #[test]
-fn a_child_is_talked_to_through_its_pipes() {
+fn processes_are_talked_to_through_their_pipes() {
     run(|| {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut to = StdIo::new(child.stdin.take().unwrap());

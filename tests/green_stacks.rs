@@ -172,6 +172,7 @@ fn a_stack_too_small_for_what_is_captured_is_an_error() {
 }
 
 #[test]
+#[cfg_attr(valgrind, ignore = "valgrind refuses such sizes itself, with another error")]
 fn absurd_sizes_are_errors() {
     let most_pages = usize::MAX & !(PAGE - 1);
     for stack_bytes in [usize::MAX, most_pages, most_pages - PAGE, usize::MAX / 2, 1 << 62, 1 << 48] {
