@@ -163,7 +163,7 @@ impl Runtime {
     }
 
     /// Calls `f` inside of the loop, which does not run meanwhile: what `f` spawns and registers
-    /// is this loop's.
+    /// is this loop's. A green thread cannot wait inside of it.
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let _entered = self.local_loop().enter();
         f()

@@ -25,7 +25,7 @@ use crate::reactor::Reactor;
 use crate::rng::Rng;
 use crate::table::{Key, Table};
 use crate::task::header::{Home, LocalWaker, Mail};
-use crate::task::here::{self, Here, Ready, Undropped};
+use crate::task::here::{self, Here, Indivisible, Ready, Undropped};
 use crate::task::join::drop_handle;
 use crate::task::waker::guard;
 use crate::timer_heap::TimerHeap;
@@ -163,6 +163,8 @@ impl LocalLoop {
     pub(crate) fn announce<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         if let Some(observer) = &self.observer {
             let at = self.clock().cached().since_start();
+            // Of those who hear events some come in pairs, and `guard` would keep a cancellation.
+            let _indivisible = Indivisible::begin();
             guard("an observer", || observer.observe(at, &event()));
         }
     }
@@ -246,13 +248,16 @@ impl Drop for Running {
 pub(crate) struct Entered {
     /// The loop that the thread was inside of before.
     outer: Option<Rc<LocalLoop>>,
+    /// Who enters later leaves earlier.
+    _indivisible: Indivisible,
 }
 
 impl LocalLoop {
     /// Goes inside: `spawn`, `sleep` and all the rest mean this loop until the guard is dropped.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
         here::enter(Some(self.here.clone()));
-        Entered { outer: replace_current(Some(self.clone())) }
+        let outer = replace_current(Some(self.clone()));
+        Entered { outer, _indivisible: Indivisible::begin() }
     }
 }
 

@@ -15,8 +15,7 @@ use std::rc::Rc;
 use std::task::Context;
 
 use super::coroutine::Control;
-use crate::id::LoopId;
-use crate::task::here;
+use crate::task::here::Indivisible;
 
 /// The values of a green thread's [`Local`](crate::green::Local)s, by the keys' addresses.
 pub(super) type Locals = RefCell<Vec<(usize, Rc<dyn Any>)>>;
@@ -31,8 +30,8 @@ pub(super) struct Visit {
     pub(super) polls: Cell<bool>,
     /// Whether the thread was unwinding before this visit: then that is not the green thread.
     pub(super) unwinding_before: bool,
-    /// The loop that the host is in.
-    pub(super) home: Option<LoopId>,
+    /// How many of the host's calls cannot be left in their middle; more of them are the stack's own.
+    pub(super) indivisible: usize,
     /// The stack's lowest address.
     pub(super) stack_low: NonNull<u8>,
     /// How many bytes it has.
@@ -61,7 +60,7 @@ impl Visit {
             context: context.map(|context| NonNull::from(context).cast()),
             polls: Cell::new(false),
             unwinding_before: std::thread::panicking(),
-            home: here::loop_id(),
+            indivisible: Indivisible::count(),
             stack_low: stack.0,
             stack_bytes: stack.1,
             locals: NonNull::from(locals),

@@ -26,7 +26,7 @@ use super::visit::{self, Visit};
 use crate::future;
 use crate::group;
 use crate::task::error::JoinError;
-use crate::task::here;
+use crate::task::here::Indivisible;
 use crate::task::join::JoinHandle;
 use crate::time;
 
@@ -41,8 +41,10 @@ pub enum CannotWait {
     Unwinding,
     /// A future is being polled here, which is to wait by `.await`, so that what is polled beside it goes on.
     InsideFuture,
-    /// This is inside of [`Runtime::enter`](crate::Runtime::enter) of another loop than the green thread's.
-    AnotherLoop,
+    /// This is inside of a call that must be over before others run: of [`Runtime::enter`](crate::Runtime::enter),
+    /// of an [`Observer`](crate::Observer), of a set of futures ([`join_all`](crate::join_all) and its kin) that is
+    /// polled by hand, of the `Ord` of an item in a queue.
+    InsideRuntime,
 }
 
 impl fmt::Display for CannotWait {
@@ -58,8 +60,9 @@ impl fmt::Display for CannotWait {
             CannotWait::InsideFuture => {
                 "a green thread cannot wait inside of a future that it polls: use `.await` there"
             }
-            CannotWait::AnotherLoop => {
-                "a green thread cannot wait inside of `Runtime::enter` of another loop: leave that first"
+            CannotWait::InsideRuntime => {
+                "a green thread cannot wait inside of `Runtime::enter`, an observer, a set of futures that is \
+                 polled by hand or the `Ord` of a queue's item: leave that first"
             }
         })
     }
@@ -133,8 +136,8 @@ fn may_wait<'a>() -> Result<&'a Visit, CannotWait> {
     if !visit.unwinding_before && std::thread::panicking() {
         return Err(CannotWait::Unwinding);
     }
-    if visit.home != here::loop_id() {
-        return Err(CannotWait::AnotherLoop);
+    if visit.indivisible != Indivisible::count() {
+        return Err(CannotWait::InsideRuntime);
     }
     // Last: a body that has caught its cancellation is unwound again. If the thread was unwinding before, nothing
     // tells such a body from a destructor, where a panic would end the process: it is refused.

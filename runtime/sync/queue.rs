@@ -16,6 +16,7 @@ use std::future::poll_fn;
 use super::store::{Fifo, Least, Lifo, Store};
 use crate::holders::Numbered;
 use crate::id::{PrimitiveId, TaskId, WaitReason};
+use crate::task::here::Indivisible;
 use crate::waiters::{Place, WaitList};
 
 /// First in, first out.
@@ -286,12 +287,14 @@ impl<S: Store> AnyQueue<S> {
     fn push(&self, item: S::Item) {
         self.unfinished.set(self.unfinished.get() + 1);
         let _serving = Serving(self);
+        let _indivisible = Indivisible::begin();
         self.store.borrow_mut().push(item);
     }
 
     /// Takes an item that is ours.
     fn pop(&self) -> Result<S::Item, QueueError> {
         let _serving = Serving(self);
+        let _indivisible = Indivisible::begin();
         self.store.borrow_mut().pop().ok_or(QueueError::ShutDown)
     }
 

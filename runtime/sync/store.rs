@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 /// A collection that knows which item is next; a queue is made around an empty one.
 ///
 /// None of its functions may use the queue that it is the store of; nor may what they call, an
-/// item's `Ord` for instance.
+/// item's `Ord` for instance. For a green thread there is no waiting in them.
 pub trait Store: Default {
     /// What it holds.
     type Item;

@@ -11,6 +11,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -21,7 +22,7 @@ use super::header::{Header, Home, TaskBranch, TaskRef};
 use super::state::TaskState;
 use crate::atomic::{Arc, thread_local};
 use crate::clock::Clock;
-use crate::id::{LoopId, LoopTask, TaskId, WaitReason};
+use crate::id::{LoopTask, TaskId, WaitReason};
 use crate::table::{Key, Table};
 
 /// How often one poll of a task may find something ready (an I/O call that went through, a time that has
@@ -106,6 +107,36 @@ thread_local! {
     static HERE: RefCell<Undropped<Here>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
+thread_local! {
+    /// How many [`Indivisible`] calls are under way on this thread.
+    static INDIVISIBLE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// As long as it lives, no green thread may leave its stack, if it came there after it was made: whoever ran
+/// meanwhile would find things half done, or undo them in another order.
+#[derive(Debug)]
+pub(crate) struct Indivisible(PhantomData<*const ()>);
+
+impl Indivisible {
+    /// From now on.
+    pub(crate) fn begin() -> Indivisible {
+        INDIVISIBLE.with(|count| count.set(count.get() + 1));
+        Indivisible(PhantomData)
+    }
+
+    /// How many there are.
+    #[inline]
+    pub(crate) fn count() -> usize {
+        INDIVISIBLE.with(Cell::get)
+    }
+}
+
+impl Drop for Indivisible {
+    fn drop(&mut self) {
+        INDIVISIBLE.with(|count| count.set(count.get() - 1));
+    }
+}
+
 /// Makes `here` the loop that this thread is inside of, or none; returns the one before.
 pub(crate) fn enter(here: Option<Rc<Here>>) -> Option<Rc<Here>> {
     ManuallyDrop::into_inner(HERE.with(|current| current.replace(ManuallyDrop::new(here))))
@@ -124,12 +155,6 @@ pub(crate) fn at<R>(home: &Arc<Home>, f: impl FnOnce(&Here) -> R) -> Option<R> {
 /// The loop that this thread is inside of, as other threads know it.
 pub(crate) fn home() -> Option<Arc<Home>> {
     with(|here| here.home.clone())
-}
-
-/// Which loop this thread is inside of.
-#[inline]
-pub(crate) fn loop_id() -> Option<LoopId> {
-    with(|here| here.home.id)
 }
 
 /// Calls `f`, which may not run user code, with the running task as people know it. For a signal handler: it
@@ -170,7 +195,9 @@ pub(crate) fn waits_like(branches: Reasons) {
 pub(crate) fn poll_branch<R>(branch: Option<RunningBranch>, poll: impl FnOnce() -> R) -> (R, Reasons) {
     let outer_branch = with(|here| here.branch.replace(branch)).flatten();
     let outer = swap_reasons(Reasons { first: WaitReason::Unknown, count: 0 });
+    let indivisible = Indivisible::begin();
     let result = poll();
+    drop(indivisible);
     let reasons = swap_reasons(outer);
     drop(with(|here| here.branch.replace(outer_branch)));
     (result, reasons)

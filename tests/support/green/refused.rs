@@ -46,7 +46,7 @@ fn there_is_no_waiting_where_there_is_no_green_thread() {
 }
 
 #[test]
-fn there_is_no_waiting_inside_a_polled_future_nor_inside_another_loop() {
+fn there_is_no_waiting_inside_a_polled_future_nor_inside_a_call_of_the_runtime() {
     let runtime = virtual_runtime();
     let other = virtual_runtime();
     runtime.block_on(green::future(move || {
@@ -55,11 +55,12 @@ fn there_is_no_waiting_inside_a_polled_future_nor_inside_another_loop() {
         let text = panic_of(|| green::wait(async { green::sleep(SECOND) }));
         assert_eq!(text, "a green thread cannot wait inside of a future that it polls: use `.await` there");
         green::yield_now();
-        assert_eq!(other.enter(|| green::try_wait(yield_now())), Err(CannotWait::AnotherLoop));
+        assert_eq!(other.enter(|| green::try_wait(yield_now())), Err(CannotWait::InsideRuntime));
         let text = panic_of(|| other.enter(green::yield_now));
         assert_eq!(
             text,
-            "a green thread cannot wait inside of `Runtime::enter` of another loop: leave that first"
+            "a green thread cannot wait inside of `Runtime::enter`, an observer, a set of futures that is polled \
+             by hand or the `Ord` of a queue's item: leave that first"
         );
         green::sleep(SECOND);
         // A thread of its own may wait wherever it is polled.

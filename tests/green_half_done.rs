@@ -1,0 +1,120 @@
+//! What a green thread must not leave half done when it leaves its stack, or is left itself: calls of the runtime that
+//! run its code, its own memory, values of the thread it runs on.
+//!
+//! Run one with `cargo test --test green_half_done name`.
+
+#[path = "support/core/mod.rs"]
+mod support;
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::future::pending;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use green::CannotWait;
+use greenroom::sync::PriorityQueue;
+use greenroom::{Event, Handle, Observer, Runtime, green, join_all, yield_now};
+use support::{assert_whole, keep_log, logged, virtual_runtime};
+
+const SECOND: Duration = Duration::from_secs(1);
+const REFUSED: Result<(), CannotWait> = Err(CannotWait::InsideRuntime);
+
+/// Polls a future once, as a task.
+fn poll_once<T>(runtime: &Runtime, mut future: Pin<&mut green::GreenThread<T>>) -> bool {
+    runtime.block_on(async { futures::poll!(future.as_mut()).is_ready() })
+}
+
+#[test]
+fn nobody_stands_inside_of_enter_and_leaves_the_thread_in_a_loop_that_does_not_run() {
+    let runtime = Rc::new(virtual_runtime());
+    let (inside, elsewhere) = (runtime.clone(), virtual_runtime());
+    let mut thread = Box::pin(green::future(move || {
+        inside.enter(|| {
+            assert_eq!(green::try_wait(yield_now()), REFUSED);
+            // Once more inside, in an order of its own.
+            assert_eq!(elsewhere.enter(|| inside.enter(|| green::try_wait(yield_now()))), REFUSED);
+            // One that was entered before its poll is its host's.
+            let outcome = green::future(green::yield_now);
+            futures::executor::block_on(outcome);
+        });
+        green::wait(pending::<()>());
+    }));
+    assert!(!poll_once(&runtime, thread.as_mut()));
+    drop(thread);
+    assert!(Handle::current().is_err());
+    assert_whole(&runtime);
+}
+
+#[test]
+fn a_set_that_is_polled_by_hand_is_polled_to_the_end() {
+    let runtime = virtual_runtime();
+    let answers = runtime.block_on(green::future(|| {
+        let mut set = join_all((0..2).map(async |_| green::try_wait(yield_now())));
+        let polled = Pin::new(&mut set).poll(&mut Context::from_waker(Waker::noop()));
+        green::sleep(SECOND);
+        polled
+    }));
+    assert_eq!(answers, Poll::Ready(vec![REFUSED; 2]));
+}
+
+/// An item whose comparison would wait.
+#[derive(Debug, PartialEq, Eq)]
+struct Patient(u32);
+
+impl Ord for Patient {
+    fn cmp(&self, other: &Patient) -> Ordering {
+        assert_eq!(green::try_wait(yield_now()), REFUSED);
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Patient {
+    fn partial_cmp(&self, other: &Patient) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[test]
+fn nobody_finds_a_queue_in_the_middle_of_a_comparison() {
+    let runtime = virtual_runtime();
+    let queue = Rc::new(PriorityQueue::unbounded());
+    let put = queue.clone();
+    runtime.block_on(async {
+        let thread = green::spawn(move || (1..9).rev().try_for_each(|number| put.try_put(Patient(number))));
+        yield_now().await;
+        assert_eq!(queue.len(), 8);
+        thread.await.unwrap().unwrap();
+        let get = queue.clone();
+        let thread = green::spawn(move || (0..8).map(|_| get.try_get().unwrap().0).collect::<Vec<_>>());
+        assert_eq!(thread.await.unwrap(), (1..9).collect::<Vec<_>>());
+    });
+}
+
+/// Waits when it hears of a new task.
+struct Waits(Rc<Cell<usize>>);
+
+impl Observer for Waits {
+    fn observe(&self, _at: Duration, event: &Event<'_>) {
+        if matches!(event, Event::Spawned { name: Some("child"), .. }) {
+            self.0.set(self.0.get() + 1);
+            green::wait(pending::<()>());
+        }
+    }
+}
+
+#[test]
+fn an_observer_does_not_hold_up_the_thread_that_it_observes() {
+    keep_log();
+    let heard = Rc::new(Cell::new(0));
+    let runtime = Runtime::builder().observer(Waits(heard.clone())).build().unwrap();
+    runtime.block_on(async {
+        let thread = green::spawn(|| green::join(green::spawn_named("child", || 4)).unwrap());
+        assert_eq!(thread.await.unwrap(), 4);
+    });
+    let lines = logged();
+    assert_eq!((heard.get(), lines.len()), (1, 1), "{lines:?}");
+    assert!(lines[0].contains("an observer panicked: a green thread cannot wait inside of"), "{lines:?}");
+}
