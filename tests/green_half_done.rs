@@ -3,21 +3,25 @@
 //!
 //! Run one with `cargo test --test green_half_done name`.
 
+#[path = "support/io/child.rs"]
+mod child;
 #[path = "support/core/mod.rs"]
 mod support;
 
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::future::pending;
+use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use child::in_child;
 use green::CannotWait;
 use greenroom::sync::PriorityQueue;
 use greenroom::{Event, Handle, Observer, Runtime, green, join_all, yield_now};
-use support::{assert_whole, keep_log, logged, virtual_runtime};
+use support::{assert_whole, keep_log, logged, panic_of, virtual_runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
 const REFUSED: Result<(), CannotWait> = Err(CannotWait::InsideRuntime);
@@ -117,4 +121,64 @@ fn an_observer_does_not_hold_up_the_thread_that_it_observes() {
     let lines = logged();
     assert_eq!((heard.get(), lines.len()), (1, 1), "{lines:?}");
     assert!(lines[0].contains("an observer panicked: a green thread cannot wait inside of"), "{lines:?}");
+}
+
+/// A log that has no room.
+struct Full;
+
+impl log::Log for Full {
+    fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, _record: &log::Record<'_>) {
+        panic!("no room in the log");
+    }
+
+    fn flush(&self) {}
+}
+
+/// Where on a stack this is.
+fn place() -> usize {
+    let here = 0_u8;
+    (&raw const here).addr()
+}
+
+#[test]
+fn a_stack_that_is_left_for_ever_is_nobodys_again_though_the_logger_panics() {
+    in_child("a_stack_that_is_left_for_ever_is_nobodys_again_though_the_logger_panics", || {
+        log::set_logger(&Full).unwrap();
+        log::set_max_level(log::LevelFilter::Error);
+        let runtime = virtual_runtime();
+        let left_at = Rc::new(Cell::new(0));
+        let at = left_at.clone();
+        let mut stubborn = Box::pin(green::future(move || {
+            at.set(place());
+            loop {
+                let _ = catch_unwind(green::yield_now);
+            }
+        }));
+        assert!(!poll_once(&runtime, stubborn.as_mut()));
+        assert_eq!(panic_of(|| drop(stubborn)), "no room in the log");
+        let (next_at, bytes) = runtime.block_on(green::future(|| (place(), green::stack_bytes().unwrap())));
+        assert!(next_at.abs_diff(left_at.get()) >= bytes / 2, "the stack has frames that may still be used");
+    });
+}
+
+#[test]
+fn what_is_captured_is_moved_once() {
+    const BYTES: usize = 100 * 1024;
+    let captured = [7_u8; BYTES];
+    let body =
+        move || (captured.iter().filter(|byte| **byte == 7).count(), green::stack_high_water().unwrap());
+    let thread = green::Builder::new().stack_bytes(3 * BYTES).future(body).unwrap();
+    let (count, used) = futures::executor::block_on(thread);
+    assert_eq!(count, BYTES);
+    assert!(used < 2 * BYTES + BYTES / 2, "{used}");
+    // The most that is accepted has room to begin.
+    let captured = [7_u8; BYTES];
+    let body = move || captured.len();
+    let thread = green::Builder::new().stack_bytes(2 * BYTES + 8 * 1024).future(body).unwrap();
+    assert_eq!(futures::executor::block_on(thread), BYTES);
+    assert!(green::Builder::new().stack_bytes(2 * BYTES).future(move || captured.len()).is_err());
 }

@@ -277,6 +277,10 @@ fn the_loop_rounds_as_before_whatever_ends_in_a_green_thread() {
             panics.await.unwrap_err();
             cancelled.cancel().await;
             assert_eq!(FloatControl::now(), usual);
+            let mut over = polled(change);
+            assert!(poll(&mut over).is_ready());
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(&mut over))).unwrap_err();
+            assert_eq!(FloatControl::now(), usual, "refused before anything is changed");
         }
     });
 }

@@ -88,7 +88,7 @@ pub(super) struct Control {
     stage: Cell<Stage>,
     /// How often it was told to end; `None` as long as it may go on.
     unwinds: Cell<Option<u32>>,
-    /// The body, at the top of the stack: a `Cell<Option<F>>`.
+    /// The body, at the top of the stack, until it begins: an `F`.
     body: NonNull<()>,
     /// Drops a body that never began.
     drop_body: unsafe fn(NonNull<()>),
@@ -127,11 +127,12 @@ impl<T> Coroutine<T> {
     /// If the stack has no room for the body; then it was dropped.
     pub(super) fn new<F: FnOnce() -> T>(stack: PooledStack, body: F) -> Result<Coroutine<T>, TooBig> {
         let (stack_low, stack_bytes) = (stack.low(), stack.bytes());
-        let align = align_of::<Option<F>>().max(16);
-        let bytes = size_of::<Option<F>>().next_multiple_of(align);
+        let align = align_of::<F>().max(16);
+        let bytes = size_of::<F>().next_multiple_of(align);
         let high = stack.high().as_ptr().addr();
         let colour = high / COLOUR_STRIDE % COLOURS * COLOUR_BYTES;
-        if bytes + align + colour + LEAST_FRAME_BYTES > stack_bytes {
+        // Twice: when it begins it is moved to the frame that runs it.
+        if bytes.saturating_mul(2).saturating_add(align + colour + LEAST_FRAME_BYTES) > stack_bytes {
             return Err(TooBig { bytes });
         }
         let offset = high - ((high - colour - bytes) & !(align - 1));
@@ -139,7 +140,7 @@ impl<T> Coroutine<T> {
         // this stack.
         let (place, other) = unsafe {
             let place = stack.high().sub(offset);
-            place.cast().write(Cell::new(Some(body)));
+            place.cast().write(body);
             (place, switch::prepare(place.as_ptr().cast()))
         };
         let control = Control {
@@ -164,9 +165,14 @@ impl<T> Coroutine<T> {
         (self.stack_low, self.stack_bytes)
     }
 
-    /// Whether the body has not begun.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.control.stage.get() == Stage::Fresh
+    /// Whether the body has begun, and is not over.
+    pub(super) fn has_begun(&self) -> bool {
+        self.control.stage.get() == Stage::Begun
+    }
+
+    /// Whether there is nothing to resume any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.control.stage.get() == Stage::Done
     }
 
     /// (1) Lets the body run until it suspends, or is over: then gives what it left.
@@ -175,8 +181,8 @@ impl<T> Coroutine<T> {
     /// If it is over already.
     #[inline]
     pub(super) fn resume(self: Pin<&Self>) -> Option<Outcome<T>> {
+        assert!(!self.is_done(), "a stack that is done was resumed");
         let control = &self.control;
-        assert!(control.stage.get() != Stage::Done, "a green thread was polled after its end");
         let departure = control.fiber.host_leaves();
         // SAFETY: the stack is there and waits, or has not begun; the coroutine stays where it is. The pointer is
         // one to all of it, for the other side.
@@ -207,11 +213,12 @@ impl<T> Coroutine<T> {
             return outcome;
         }
         self.control.stage.set(Stage::Done);
+        // First: should the logger panic, nobody shall have this stack again all the same.
+        std::mem::forget(self.stack.take());
         log::error!(
             "the stack of a cancelled green thread is leaked: it cannot be unwound, because it catches \
              `green::Cancellation` and waits again ({MOST_UNWINDS} times now), or because of `panic = \"abort\"`"
         );
-        std::mem::forget(self.stack.take());
         None
     }
 }
@@ -226,10 +233,10 @@ impl<T> Drop for Coroutine<T> {
 /// Drops a body that never began.
 ///
 /// # Safety
-/// `body` points to a `Cell<Option<F>>`.
+/// `body` points to an `F` that is not used again.
 unsafe fn drop_body<F>(body: NonNull<()>) {
     // SAFETY: the caller's promise.
-    drop(unsafe { body.cast::<Cell<Option<F>>>().as_ref() }.take());
+    unsafe { body.cast::<F>().drop_in_place() };
 }
 
 /// The first Rust function on a stack: runs the body and leaves for ever. No panic passes it.
@@ -241,9 +248,9 @@ unsafe extern "C" fn enter<T, F: FnOnce() -> T>(control: NonNull<Control>) -> ! 
     let coroutine = unsafe { control.cast::<Coroutine<T>>().as_ref() };
     coroutine.control.fiber.arrives_first();
     coroutine.control.stage.set(Stage::Begun);
-    // SAFETY: as above.
-    let body = unsafe { coroutine.control.body.cast::<Cell<Option<F>>>().as_ref() }.take();
-    let outcome = catch_unwind(AssertUnwindSafe(body.expect("a body begins once")));
+    let body = coroutine.control.body.cast::<F>();
+    // SAFETY: as above; it begins once. Taken in there: each place that it is moved through costs its size.
+    let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { body.read() }()));
     coroutine.outcome.set(Some(outcome));
     coroutine.control.stage.set(Stage::Done); // (4)
     coroutine.control.fiber.leaves_for_ever();

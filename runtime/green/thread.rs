@@ -70,6 +70,8 @@ impl<T> GreenThread<T> {
         context: Option<&mut Context<'_>>,
         resume: impl FnOnce(Pin<&Coroutine<T>>) -> Option<Outcome<T>>,
     ) -> Option<Outcome<T>> {
+        // Before anything is changed.
+        assert!(!self.coroutine.is_done(), "a green thread was polled after its end");
         // SAFETY: a part of what is pinned, and never moved out of it.
         let coroutine = unsafe { self.map_unchecked(|thread| &thread.coroutine) };
         let visit = Visit::new(coroutine.control(), context, coroutine.stack_bounds(), &self.locals);
@@ -103,7 +105,7 @@ impl<T> Future for GreenThread<T> {
 
 impl<T> Drop for GreenThread<T> {
     fn drop(&mut self) {
-        if self.coroutine.is_fresh() {
+        if !self.coroutine.has_begun() {
             // Without a visit: its stack is not used.
             return;
         }
