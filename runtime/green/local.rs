@@ -64,14 +64,17 @@ impl<T: 'static> Local<T> {
         let value = match visit::with(|visit| find(visit.locals()))? {
             Some(value) => value,
             None => {
-                let value: Rc<dyn Any> = Rc::new((self.make)());
-                // Whoever asks for the value while it is being made has made one too; the first stays.
-                visit::with(|visit| {
-                    find(visit.locals()).unwrap_or_else(|| {
-                        visit.locals().borrow_mut().push((key, value.clone()));
-                        value
-                    })
-                })?
+                let made: Rc<dyn Any> = Rc::new((self.make)());
+                // Whoever asks for the value while it is being made has made one too; the first stays, and the
+                // other is dropped out here: its destructor may wait.
+                let first = visit::with(|visit| {
+                    let first = find(visit.locals());
+                    if first.is_none() {
+                        visit.locals().borrow_mut().push((key, made.clone()));
+                    }
+                    first
+                })?;
+                first.unwrap_or(made)
             }
         };
         value.downcast().ok()
