@@ -8,7 +8,7 @@ mod child;
 #[path = "support/core/mod.rs"]
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::future::pending;
 use std::panic::catch_unwind;
@@ -20,8 +20,8 @@ use std::time::Duration;
 use child::in_child;
 use green::CannotWait;
 use greenroom::sync::PriorityQueue;
-use greenroom::{Event, Handle, Observer, Runtime, green, join_all, yield_now};
-use support::{assert_whole, keep_log, logged, panic_of, virtual_runtime};
+use greenroom::{Event, Handle, JoinHandle, Observer, Runtime, green, join_all, yield_now};
+use support::{Tally, assert_whole, keep_log, logged, on_drop, panic_of, virtual_runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
 const REFUSED: Result<(), CannotWait> = Err(CannotWait::InsideRuntime);
@@ -181,4 +181,73 @@ fn what_is_captured_is_moved_once() {
     let thread = green::Builder::new().stack_bytes(2 * BYTES + 8 * 1024).future(body).unwrap();
     assert_eq!(futures::executor::block_on(thread), BYTES);
     assert!(green::Builder::new().stack_bytes(2 * BYTES).future(move || captured.len()).is_err());
+}
+
+/// A value of a thread that says when it is gone.
+struct Mortal(Tally);
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+/// A loop in a thread-local, which goes on when that is dropped.
+struct LateLoop {
+    /// The loop.
+    runtime: Runtime,
+    /// A green thread that waits since the time before.
+    waits: JoinHandle<()>,
+    /// Counts that the destructor came to its end.
+    ended: Tally,
+}
+
+impl Drop for LateLoop {
+    fn drop(&mut self) {
+        let error = self.runtime.block_on(&mut self.waits).unwrap_err().to_string();
+        assert!(error.contains("a green thread that waits cannot go on when its thread ends"), "{error}");
+        // One that begins now has borrowed nothing that is gone.
+        let text = self.runtime.block_on(green::future(|| {
+            let _refused = on_drop(green::yield_now);
+            green::sleep(Duration::from_millis(1));
+            "late"
+        }));
+        assert_eq!(text, "late");
+        self.ended.add();
+    }
+}
+
+thread_local! {
+    // In this order they are made, so in the other one they go.
+    static LATE_LOOP: RefCell<Option<LateLoop>> = const { RefCell::new(None) };
+    static LOOP: Runtime = virtual_runtime();
+    static MORTAL: RefCell<Option<Mortal>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn no_stack_is_used_that_has_borrowed_what_has_gone_with_its_thread() {
+    let (died, used, ended) = (Tally::new(), Tally::new(), Tally::new());
+    let (dies, uses, ends) = (died.clone(), used.clone(), ended.clone());
+    std::thread::spawn(move || {
+        let body = move || {
+            MORTAL.with(|mortal| {
+                // Unwound or gone on with, it would use what is gone.
+                let _uses = on_drop(|| uses.add());
+                green::yield_now();
+                drop(mortal.borrow());
+            });
+        };
+        LATE_LOOP.with(|late_loop| {
+            let runtime = virtual_runtime();
+            let waits = runtime.enter(|| green::spawn(body.clone()));
+            late_loop.replace(Some(LateLoop { runtime, waits, ended: ends }));
+        });
+        LOOP.with(|runtime| runtime.enter(|| green::spawn(body).detach()));
+        LATE_LOOP.with_borrow(|late_loop| late_loop.as_ref().unwrap().runtime.turn_now());
+        LOOP.with(Runtime::turn_now);
+        MORTAL.set(Some(Mortal(dies)));
+    })
+    .join()
+    .unwrap();
+    assert_eq!((died.get(), used.get(), ended.get()), (1, 0, 1));
 }

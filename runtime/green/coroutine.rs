@@ -17,6 +17,10 @@
 //! that goes on, and is unwound again where it would next suspend; after [`MOST_UNWINDS`] times it is left as it
 //! is (6): its stack stays, for ever, which is safe, as nothing on it was freed.
 //!
+//! A stack may wait inside of `LocalKey::with`, with a thread-local value borrowed. std counts on the thread not to
+//! end meanwhile; but a coroutine that stands in a thread-local itself (in a `Runtime`, say) is dropped at that end,
+//! perhaps after the value. So from then on (see [`End`]) a stack that waits is neither resumed nor unwound.
+//!
 //! This file knows nothing of tasks, wakers and the loop.
 //!
 //! Read next: `visit.rs`.
@@ -50,6 +54,25 @@ const COLOUR_BYTES: usize = 64;
 
 /// How far apart stacks are at least, so that neighbours begin at different places.
 const COLOUR_STRIDE: usize = 4096;
+
+thread_local! {
+    /// Made when the first coroutine of a thread begins. A thread drops its values in the reverse order of their
+    /// making, so this one goes before whatever has held a coroutine by then.
+    static END: End = const { End };
+}
+
+/// Has a destructor, so that std tells whether it was dropped: the thread is ending.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {}
+}
+
+/// Whether this thread is ending, so that the other values of it may be gone.
+#[inline]
+fn thread_ends() -> bool {
+    END.try_with(|_| ()).is_err()
+}
 
 /// Where a coroutine is in its life.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,6 +126,8 @@ pub(super) struct Coroutine<T> {
     control: Control,
     /// What the body left, until somebody takes it.
     outcome: Cell<Option<Outcome<T>>>,
+    /// Whether it began when its thread was ending already, and so has borrowed nothing that went before.
+    began_at_end: Cell<bool>,
     /// Where it all is; `None` once it was left for ever.
     stack: Cell<Option<PooledStack>>,
     /// The stack's lowest address.
@@ -151,8 +176,8 @@ impl<T> Coroutine<T> {
             drop_body: drop_body::<F>,
             fiber: Fiber::new(stack_low, stack_bytes),
         };
-        let (outcome, stack) = (Cell::new(None), Cell::new(Some(stack)));
-        Ok(Coroutine { control, outcome, stack, stack_low, stack_bytes, stays: PhantomData })
+        let (outcome, began_at_end, stack) = (Cell::new(None), Cell::new(false), Cell::new(Some(stack)));
+        Ok(Coroutine { control, outcome, began_at_end, stack, stack_low, stack_bytes, stays: PhantomData })
     }
 
     /// For the side on the stack.
@@ -170,9 +195,22 @@ impl<T> Coroutine<T> {
         self.control.stage.get() == Stage::Begun
     }
 
-    /// Whether there is nothing to resume any more.
-    pub(super) fn is_done(&self) -> bool {
-        self.control.stage.get() == Stage::Done
+    /// # Panics
+    /// If it cannot be resumed: it is over already, or its thread has ended around it.
+    #[inline]
+    pub(super) fn assert_can_go_on(&self) {
+        assert!(self.control.stage.get() != Stage::Done, "a green thread was polled after its end");
+        assert!(
+            !self.is_stranded(),
+            "a green thread that waits cannot go on when its thread ends: what it has borrowed of the thread's own \
+             values may be gone"
+        );
+    }
+
+    /// Whether its thread has ended around it: what the stack has borrowed may be gone.
+    #[inline]
+    fn is_stranded(&self) -> bool {
+        self.has_begun() && thread_ends() && !self.began_at_end.get()
     }
 
     /// (1) Lets the body run until it suspends, or is over: then gives what it left.
@@ -181,8 +219,11 @@ impl<T> Coroutine<T> {
     /// If it is over already.
     #[inline]
     pub(super) fn resume(self: Pin<&Self>) -> Option<Outcome<T>> {
-        assert!(!self.is_done(), "a stack that is done was resumed");
         let control = &self.control;
+        assert!(control.stage.get() != Stage::Done, "a stack that is done was resumed");
+        if control.stage.get() == Stage::Fresh {
+            self.began_at_end.set(thread_ends());
+        }
         let departure = control.fiber.host_leaves();
         // SAFETY: the stack is there and waits, or has not begun; the coroutine stays where it is. The pointer is
         // one to all of it, for the other side.
@@ -208,7 +249,8 @@ impl<T> Coroutine<T> {
     /// (3) Unwinds the stack.
     fn unwind(self: Pin<&Self>) -> Option<Outcome<T>> {
         self.control.unwinds.set(Some(0));
-        let outcome = if cfg!(panic = "unwind") { self.resume() } else { None };
+        let can_unwind = cfg!(panic = "unwind") && !self.is_stranded();
+        let outcome = if can_unwind { self.resume() } else { None };
         if outcome.is_some() {
             return outcome;
         }
@@ -217,7 +259,8 @@ impl<T> Coroutine<T> {
         std::mem::forget(self.stack.take());
         log::error!(
             "the stack of a cancelled green thread is leaked: it cannot be unwound, because it catches \
-             `green::Cancellation` and waits again ({MOST_UNWINDS} times now), or because of `panic = \"abort\"`"
+             `green::Cancellation` and waits again ({MOST_UNWINDS} times now), because its thread ends and with it \
+             what it may have borrowed, or because of `panic = \"abort\"`"
         );
         None
     }

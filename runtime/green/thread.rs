@@ -30,6 +30,11 @@ use crate::task::waker::drop_payload;
 /// If it is dropped before the body is over, the stack is unwound as by a panic, without the panic hook: what it
 /// holds is dropped. A body that never began is dropped without a stack. If the body panics meanwhile, so does the
 /// drop.
+///
+/// In a thread-local it may be dropped with its thread, after other thread-locals that the stack has borrowed
+/// (`LocalKey::with`). So then a stack that waits is not unwound but leaked, with an error in the log; nor does it
+/// go on if it is polled then. End what waits before its thread ends: drop the `Runtime`, or
+/// [`shutdown`](crate::Runtime::shutdown).
 #[must_use = "futures do nothing unless awaited"]
 pub struct GreenThread<T> {
     /// The body and its stack. Before `locals`, which what is on the stack may use while it is unwound.
@@ -70,8 +75,6 @@ impl<T> GreenThread<T> {
         context: Option<&mut Context<'_>>,
         resume: impl FnOnce(Pin<&Coroutine<T>>) -> Option<Outcome<T>>,
     ) -> Option<Outcome<T>> {
-        // Before anything is changed.
-        assert!(!self.coroutine.is_done(), "a green thread was polled after its end");
         // SAFETY: a part of what is pinned, and never moved out of it.
         let coroutine = unsafe { self.map_unchecked(|thread| &thread.coroutine) };
         let visit = Visit::new(coroutine.control(), context, coroutine.stack_bounds(), &self.locals);
@@ -94,6 +97,8 @@ impl<T> Future for GreenThread<T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        // Before anything is changed.
+        self.coroutine.assert_can_go_on();
         match self.into_ref().visit(Some(context), Coroutine::resume) {
             None => Poll::Pending,
             Some(Ok(value)) => Poll::Ready(value),

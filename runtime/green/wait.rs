@@ -81,6 +81,10 @@ impl From<CannotWait> for io::Error {
 /// It may be called at any depth of calls in a green thread. A value that is borrowed or locked across it (a
 /// `RefCell`, a lock of std) is so for everybody who runs meanwhile, as across an `.await`.
 ///
+/// Thread-locals are the thread's, and shared by all who run on it. Never wait in the initializer of one, nor inside
+/// of a function that keeps a borrowed value in one while it runs your closure (the crate scoped-tls): both count
+/// on nobody else to run meanwhile, for their soundness too, and nothing can tell them here.
+///
 /// # Panics
 /// Where waiting is not possible, see [`CannotWait`]: the message says what to do instead. In a destructor that
 /// runs because of a panic or cancellation this ends the process, as every panic there does; use [`try_wait`].
