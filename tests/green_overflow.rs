@@ -13,7 +13,9 @@ mod own_memory;
 mod rounds;
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dying::{Death, death_of};
 use faults::{handle_faults, install, overflow, read_at_16, say};
@@ -92,6 +94,42 @@ fn one_that_is_dropped_overflows_too() {
     });
     assert_eq!(death.signal, Some(libc::SIGSEGV), "{death:?}");
     assert!(death.said.contains("has overflowed its stack of 262144 bytes"), "{death:?}");
+}
+
+extern "C" fn count_signal(_: libc::c_int) {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many signals have come.
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Sends itself a signal whose handler runs on this stack, from ever deeper calls.
+#[inline(never)]
+fn signal_from(depth: usize) {
+    let frame = black_box([0_u8; 64]);
+    let before = SIGNALS.load(Ordering::Relaxed);
+    // SAFETY: the handler only counts.
+    unsafe { libc::raise(libc::SIGUSR1) };
+    if SIGNALS.load(Ordering::Relaxed) == before {
+        say("lost without a word\n");
+        std::process::exit(1);
+    }
+    signal_from(depth + 1);
+    black_box(frame);
+}
+
+#[test]
+fn a_signal_for_which_there_is_no_room_is_an_overflow() {
+    let death = death_of("a_signal_for_which_there_is_no_room_is_an_overflow", || {
+        // SAFETY: an action of zeros is one without flags, so the handler runs on the current stack.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = count_signal as *const () as usize;
+            assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()), 0);
+        }
+        watched().block_on(async { green::spawn_named("busy", || signal_from(0)).await.unwrap() });
+    });
+    assert_explained(&death, "task 1 \"busy\"", 256 * 1024);
 }
 
 #[test]

@@ -3,13 +3,17 @@
 //! ```text
 //!   a frame reaches below the stack ─► the guard page faults ─► SIGSEGV, handled on a stack of its own
 //!     the address is in the guard of the stack that runs now ─► the message, then the signal's default
+//!     the kernel met it, with the frame of another signal    ─► the same
 //!     any other fault                                        ─► whoever handled it before us
 //! ```
 //!
 //! Facts: rustc makes every function that needs more than a page touch each page of it in turn, so it meets the
 //! guard and does not jump over it. C that was built without `-fstack-clash-protection` may. The handler runs on
 //! an alternate stack (sigaltstack(2)), because the one that faulted is full; it uses only what
-//! signal-safety(7) allows: plain memory, write(2) and sigaction(2).
+//! signal-safety(7) allows: plain memory, write(2), sigaction(2) and raise(3). A handler of the program's that has
+//! not asked for the alternate stack (`SA_ONSTACK`) runs on the current one, where the kernel writes up to some
+//! thousand bytes of registers first. If they do not fit, that signal is lost, and there is a SIGSEGV instead, with
+//! `SI_KERNEL` for a code and without an address.
 //!
 //! Read next: `thread.rs`.
 
@@ -22,7 +26,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use super::stack::{Guard, PAGE_BYTES, Slab, Stack};
-use super::visit;
+use super::{switch, visit};
 use crate::task::here;
 
 /// How large the alternate stack is: enough for the handler, and for the one before it.
@@ -116,13 +120,18 @@ impl Drop for Alternate {
 /// The handler of SIGSEGV.
 unsafe extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel gives a valid record, and for SIGSEGV there is an address in it.
-    let address = unsafe { (*info).si_addr() }.addr();
-    if explain(address) {
+    let (address, of_kernel) = unsafe { ((*info).si_addr().addr(), (*info).si_code == libc::SI_KERNEL) };
+    // SAFETY: the kernel gives that, too.
+    let stack_pointer = of_kernel.then(|| unsafe { switch::interrupted_stack_pointer(context) });
+    if explain(address, stack_pointer) {
         // SAFETY: an action of zeros is the default one, which is to end the process when the instruction faults
-        // again.
+        // again; or at once, where it was none that has.
         unsafe {
             let default: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, &raw const default, ptr::null_mut());
+            if of_kernel {
+                libc::raise(signal);
+            }
         }
         return;
     }
@@ -130,12 +139,16 @@ unsafe extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, c
     unsafe { pass_on(signal, info, context) };
 }
 
-/// If `address` is in the guard of the stack that runs now, says so.
-fn explain(address: usize) -> bool {
+/// If `address` is in the guard of the stack that runs now, or the stack pointer so near to it that a signal's frame
+/// does not fit between them, says so.
+fn explain(address: usize, stack_pointer: Option<usize>) -> bool {
     visit::with(|visit| {
         let low = visit.stack_low.as_ptr().addr();
-        let is_guard = (low - *PAGE_BYTES..low).contains(&address);
-        if is_guard {
+        let is_full = match stack_pointer {
+            None => (low - *PAGE_BYTES..low).contains(&address),
+            Some(stack_pointer) => (low..low + signal_frame_bytes()).contains(&stack_pointer),
+        };
+        if is_full {
             let mut text = Text { bytes: [0; 512], len: 0 };
             // What does not fit is cut.
             let _ = write!(text, "\na green thread, ");
@@ -149,9 +162,17 @@ fn explain(address: usize) -> bool {
             // SAFETY: the bytes are there. If standard error is closed there is nobody to tell.
             unsafe { libc::write(libc::STDERR_FILENO, text.bytes.as_ptr().cast(), text.len) };
         }
-        is_guard
+        is_full
     })
     .unwrap_or(false)
+}
+
+/// How much of a stack the kernel needs to call a handler.
+fn signal_frame_bytes() -> usize {
+    // SAFETY: reads what the process was started with; 0 from a kernel that does not tell (before Linux 5.14, on
+    // x86-64): then it is less than a page, with AVX-512.
+    let bytes = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
+    usize::try_from(bytes).unwrap_or(0).max(4096)
 }
 
 /// Calls the handler that was there before.

@@ -8,6 +8,6 @@ compile_error!(
 );
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use super::switch_aarch64::{FloatControl, prepare, resume, suspend};
+pub(super) use super::switch_aarch64::{FloatControl, interrupted_stack_pointer, prepare, resume, suspend};
 #[cfg(target_arch = "x86_64")]
-pub(super) use super::switch_x86_64::{FloatControl, prepare, resume, suspend};
+pub(super) use super::switch_x86_64::{FloatControl, interrupted_stack_pointer, prepare, resume, suspend};

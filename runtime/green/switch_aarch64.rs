@@ -103,6 +103,15 @@ unsafe extern "C" fn start() {
     )
 }
 
+/// The stack pointer of what a signal has interrupted.
+///
+/// # Safety
+/// `context` is the third argument of a handler (sigaction(2), `SA_SIGINFO`).
+pub(super) unsafe fn interrupted_stack_pointer(context: *const libc::c_void) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.sp as usize }
+}
+
 /// How the processor rounds and what traps: the control register FPCR.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FloatControl {
