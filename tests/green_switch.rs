@@ -3,6 +3,8 @@
 //!
 //! `GREENROOM_STEPS` says how many switches, a million if unset.
 
+#[path = "support/green/float_control.rs"]
+mod float_control;
 #[cfg_attr(target_arch = "aarch64", path = "support/green/registers_aarch64.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "support/green/registers_x86_64.rs")]
 mod registers;

@@ -135,12 +135,12 @@ impl FloatControl {
         FloatControl { mxcsr: mxcsr & 0xffc0, x87 }
     }
 
-    /// Puts it in force; the sticky flags are cleared.
+    /// Puts it in force; the sticky flags are cleared, or those of one side would trap on another that wants traps.
     #[cold]
     pub(super) fn write(self) {
         // SAFETY: the values were read from the same registers. Tested by `tests/green_switch.rs`.
         unsafe {
-            asm!("ldmxcsr [{}]", "fldcw [{}]", in(reg) &raw const self.mxcsr, in(reg) &raw const self.x87,
+            asm!("ldmxcsr [{}]", "fnclex", "fldcw [{}]", in(reg) &raw const self.mxcsr, in(reg) &raw const self.x87,
                 options(nostack, readonly));
         }
     }
