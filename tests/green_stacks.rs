@@ -172,6 +172,47 @@ fn a_stack_too_small_for_what_is_captured_is_an_error() {
 }
 
 #[test]
+fn what_fits_one_stack_fits_all_of_its_size() {
+    let captured = [1_u8; 1800];
+    let new = |_| green::Builder::new().stack_bytes(2 * PAGE).future(move || black_box(captured)[0]);
+    // All at once, so that each has another stack.
+    let all: Vec<_> = (0..64).map(new).collect();
+    let count = all.iter().filter(|result| result.is_ok()).count();
+    assert!(count == 0 || count == 64, "{count} of 64");
+}
+
+/// At one and the same place of their pages, all would compete for the same lines of the caches.
+#[test]
+fn neighbours_begin_at_different_places_whatever_their_size() {
+    let runtime = runtime();
+    for pages in [2, 3, 4, 15, 31, 32, 64, 127] {
+        let begin = |_| green::Builder::new().stack_bytes(pages * PAGE).future(place_of_stack).unwrap();
+        let all: Vec<_> = (0..64).map(begin).collect();
+        let mut places: Vec<_> = all.into_iter().map(|thread| runtime.block_on(thread) % PAGE).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert!(places.len() >= 12, "{} places of stacks of {pages} pages", places.len());
+    }
+}
+
+/// Locked pages can have no guard of the cheap kind (madvise(2)), and cannot be given back.
+#[test]
+fn where_all_memory_is_locked_there_are_guards_all_the_same() {
+    let death = death_of("where_all_memory_is_locked_there_are_guards_all_the_same", || {
+        let before = mappings();
+        // SAFETY: takes a number. Without the right to so much there is nothing to test.
+        if unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) } != 0 || CHECKED {
+            return;
+        }
+        for _ in 0..2 {
+            sleep_together(100, 64 << 10);
+        }
+        assert!(mappings() >= before + 200, "{before} mappings became {}", mappings());
+    });
+    assert_eq!((death.code, death.said.as_str()), (Some(0), ""));
+}
+
+#[test]
 #[cfg_attr(valgrind, ignore = "valgrind refuses such sizes itself, with another error")]
 fn absurd_sizes_are_errors() {
     let most_pages = usize::MAX & !(PAGE - 1);

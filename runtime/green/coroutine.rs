@@ -55,6 +55,10 @@ const COLOUR_BYTES: usize = 64;
 /// How far apart stacks are at least, so that neighbours begin at different places.
 const COLOUR_STRIDE: usize = 4096;
 
+/// 2⁶⁴ over the golden ratio: the highest bits of its multiples are spread evenly, however far apart these are. (The
+/// remainder of an address would be the same for all stacks of 60 KiB, or on pages of 64 KiB.)
+const COLOUR_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 thread_local! {
     /// Made when the first coroutine of a thread begins. A thread drops its values in the reverse order of their
     /// making, so this one goes before whatever has held a coroutine by then.
@@ -155,12 +159,13 @@ impl<T> Coroutine<T> {
         let align = align_of::<F>().max(16);
         let bytes = size_of::<F>().next_multiple_of(align);
         let high = stack.high().as_ptr().addr();
-        let colour = high / COLOUR_STRIDE % COLOURS * COLOUR_BYTES;
-        // Twice: when it begins it is moved to the frame that runs it.
-        if bytes.saturating_mul(2).saturating_add(align + colour + LEAST_FRAME_BYTES) > stack_bytes {
+        // Twice: when it begins it is moved to the frame that runs it. What fits one stack fits all of its size.
+        let least =
+            bytes.saturating_mul(2).saturating_add(align + COLOURS * COLOUR_BYTES + LEAST_FRAME_BYTES);
+        if least > stack_bytes {
             return Err(TooBig { bytes });
         }
-        let offset = high - ((high - colour - bytes) & !(align - 1));
+        let offset = high - ((high - colour(high) - bytes) & !(align - 1));
         // SAFETY: the place is within the stack, as was just seen, aligned, with room below it, and nobody else has
         // this stack.
         let (place, other) = unsafe {
@@ -276,6 +281,12 @@ impl<T> Drop for Coroutine<T> {
         // SAFETY: it was pinned, if it ever ran, and what is being dropped stays where it is.
         drop(unsafe { Pin::new_unchecked(&*self) }.end());
     }
+}
+
+/// How far below its end, at `high`, a stack begins.
+fn colour(high: usize) -> usize {
+    let spread = ((high / COLOUR_STRIDE) as u64).wrapping_mul(COLOUR_SPREAD);
+    (spread >> (u64::BITS - COLOURS.ilog2())) as usize * COLOUR_BYTES
 }
 
 /// Drops a body that never began.
