@@ -73,7 +73,7 @@ impl Builder {
         self
     }
 
-    /// A stack of at least so many bytes: whole pages, and two at least. Only the pages that it uses cost memory;
+    /// A stack of at least so many bytes: whole pages, and 8 KiB at least. Only the pages that it uses cost memory;
     /// [`stack_high_water`](super::stack_high_water) tells how many these are.
     pub fn stack_bytes(mut self, stack_bytes: usize) -> Builder {
         self.stack_bytes = Some(stack_bytes);

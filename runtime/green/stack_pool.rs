@@ -14,10 +14,10 @@ use std::rc::Rc;
 
 use super::stack::{Guard, PAGE_BYTES, Slab, Stack};
 
-/// How much of the top of a stack stays committed when it comes back: most green threads use no more.
+/// How much of the top of a stack stays committed when it comes back, in whole pages: most green threads use no more.
 pub(super) const KEPT_BYTES: usize = 8 * 1024;
 
-/// How many such stacks a store has at most, so that a burst of green threads does not hold memory for ever.
+/// How many such stacks a store has at most, of all sizes together, so that a burst of green threads does not hold memory for ever.
 const WARM_STACKS: usize = 1024;
 
 /// How many stacks the first mapping of a size has room for; each has twice as many as the one before.
@@ -38,6 +38,8 @@ thread_local! {
 struct Store {
     /// By size; programs have one or two.
     sizes: Vec<SizeClass>,
+    /// How many of them are warm.
+    warm: usize,
     /// How guards are made on this kernel.
     guard: Guard,
 }
@@ -103,7 +105,7 @@ impl Drop for PooledStack {
 impl Store {
     /// Nothing in it yet.
     const fn new() -> Store {
-        Store { sizes: Vec::new(), guard: Guard::Install }
+        Store { sizes: Vec::new(), warm: 0, guard: Guard::Install }
     }
 
     /// A stack of exactly so many bytes.
@@ -117,18 +119,20 @@ impl Store {
             }
         };
         let size = &mut self.sizes[index];
-        match size.warm.pop().or_else(|| size.cold.pop()) {
-            Some(stack) => Ok(stack),
-            None => size.make(guard),
+        if let Some(stack) = size.warm.pop() {
+            self.warm -= 1;
+            return Ok(stack);
         }
+        size.cold.pop().map_or_else(|| size.make(guard), Ok)
     }
 
     /// Takes a stack back.
     fn put(&mut self, stack: Option<Stack>) {
         let Some(mut stack) = stack else { return };
         let Some(size) = self.sizes.iter_mut().find(|size| size.stack_bytes == stack.bytes()) else { return };
-        if size.warm.len() < WARM_STACKS {
-            stack.discard(KEPT_BYTES);
+        if self.warm < WARM_STACKS {
+            self.warm += 1;
+            stack.discard(KEPT_BYTES.next_multiple_of(*PAGE_BYTES));
             size.warm.push(stack);
         } else {
             stack.discard(0);
@@ -182,4 +186,26 @@ fn no_stack(error: io::Error) -> io::Error {
          the process more memory (ulimit -v, vm.overcommit_memory)"
     );
     io::Error::new(kind, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_kept_warm_of_all_sizes_together() {
+        let mut store = Store::new();
+        let sizes = [2 * *PAGE_BYTES, 3 * *PAGE_BYTES];
+        for _ in 0..2 {
+            let mut take = |count| -> Vec<Stack> {
+                (0..count).map(|index| store.take(sizes[index % 2]).unwrap()).collect()
+            };
+            let stacks = take(WARM_STACKS + 100);
+            stacks.into_iter().for_each(|stack| store.put(Some(stack)));
+            let counts = |of: fn(&SizeClass) -> usize| store.sizes.iter().map(of).sum::<usize>();
+            assert_eq!(counts(|size| size.warm.len()), WARM_STACKS);
+            assert_eq!(counts(|size| size.cold.len()), 100);
+            assert_eq!(store.warm, WARM_STACKS);
+        }
+    }
 }

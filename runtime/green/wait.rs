@@ -215,8 +215,8 @@ pub fn join_all<T>(handles: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<Resu
     wait(group::join_all(handles))
 }
 
-/// How many bytes of its stack the current green thread has used so far, at the deepest: in whole pages, and two
-/// of them in any case, which a stack that was used before keeps. `None` where there is no green thread.
+/// How many bytes of its stack the current green thread has used so far, at the deepest: in whole pages, and 8 KiB
+/// in any case, which a stack that was used before keeps. `None` where there is no green thread.
 ///
 /// It asks the kernel which pages were touched (mincore(2)); a page that was swapped out is not counted.
 pub fn stack_high_water() -> Option<usize> {
