@@ -35,8 +35,13 @@ struct Options {
 fn main() -> ExitCode {
     match options() {
         Ok(Some(options)) => {
-            let rows = green::rows();
-            for row in rows.iter().filter(|row| row.name.contains(&options.only)) {
+            let mut rows = green::rows();
+            rows.retain(|row| row.name.contains(&options.only));
+            if rows.is_empty() {
+                eprintln!("no row has {:?} in its name", options.only);
+                return ExitCode::from(2);
+            }
+            for row in &rows {
                 print!("{}", measure::compare(row, options.runs));
             }
             ExitCode::SUCCESS
