@@ -218,11 +218,6 @@ impl<T> Coroutine<T> {
         self.has_begun() && thread_ends() && !self.began_at_end.get()
     }
 
-    /// Whether the body is over, or was left for ever.
-    pub(super) fn is_done(&self) -> bool {
-        self.control.stage.get() == Stage::Done
-    }
-
     /// (1) Lets the body run until it suspends, or is over: then gives what it left.
     ///
     /// # Panics

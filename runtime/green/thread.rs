@@ -79,8 +79,7 @@ impl<T> GreenThread<T> {
         let coroutine = unsafe { self.map_unchecked(|thread| &thread.coroutine) };
         let visit = Visit::new(coroutine.control(), context, coroutine.stack_bounds(), &self.locals);
         let ours = FloatControl::read();
-        // One that is over has no way of its own any more, and must not leave it to the host when it refuses.
-        if self.float_control.get() != ours && !coroutine.is_done() {
+        if self.float_control.get() != ours {
             self.float_control.get().write();
         }
         let outcome = visit.during(|| resume(coroutine));
