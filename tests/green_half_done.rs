@@ -145,8 +145,8 @@ fn place() -> usize {
 }
 
 #[test]
-fn a_stack_that_is_left_for_ever_is_nobodys_again_though_the_logger_panics() {
-    in_child("a_stack_that_is_left_for_ever_is_nobodys_again_though_the_logger_panics", || {
+fn a_forgotten_stack_is_nobodys_again_though_the_logger_panics() {
+    in_child("a_forgotten_stack_is_nobodys_again_though_the_logger_panics", || {
         log::set_logger(&Full).unwrap();
         log::set_max_level(log::LevelFilter::Error);
         let runtime = virtual_runtime();
@@ -225,7 +225,7 @@ thread_local! {
 }
 
 #[test]
-fn no_stack_is_used_that_has_borrowed_what_has_gone_with_its_thread() {
+fn a_stack_is_forgotten_that_has_borrowed_what_goes_with_its_thread() {
     let (died, used, ended) = (Tally::new(), Tally::new(), Tally::new());
     let (dies, uses, ends) = (died.clone(), used.clone(), ended.clone());
     std::thread::spawn(move || {
