@@ -218,7 +218,8 @@ fn absurd_sizes_are_errors() {
     let most_pages = usize::MAX & !(PAGE - 1);
     for stack_bytes in [usize::MAX, most_pages, most_pages - PAGE, usize::MAX / 2, 1 << 62, 1 << 48] {
         let error = green::Builder::new().stack_bytes(stack_bytes).future(|| ()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{stack_bytes:x}");
+        // Valgrind has another word for it than the kernel.
+        assert!(cfg!(valgrind) || error.kind() == ErrorKind::OutOfMemory, "{stack_bytes:x}: {error}");
         assert!(error.to_string().starts_with("no stack for another green thread: "), "{error}");
         assert!(error.to_string().contains("smaller stacks"), "{error}");
     }
