@@ -199,8 +199,9 @@ fn talk(socket: &mut Socket<'_>, options: &Options) -> Result<Option<CloseFrame>
     let mut session = Session::new(options.max_message.get());
     socket.send(to_message(Session::greeting()))?;
     loop {
-        let message = socket.read()?;
+        // From now on, and not from the last message on: a client who reads the answer slowly is not silent.
         socket.get_mut().get_mut().be_patient(options.idle_timeout);
+        let message = socket.read()?;
         let line = match message {
             Message::Text(line) => line,
             Message::Binary(_) => return Ok(Some(closing(CloseCode::Unsupported, "text only, please"))),

@@ -23,6 +23,16 @@ fn dial(server: &Running) -> TcpStream {
     stream
 }
 
+/// The same, with little room for what it does not read.
+fn dial_with_little_room(server: &Running) -> TcpStream {
+    let stream = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    stream.set_recv_buffer_size(4096).unwrap();
+    let address: std::net::SocketAddr = ([127, 0, 0, 1], server.port).into();
+    stream.connect(&address.into()).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.into()
+}
+
 /// A client that was welcomed.
 fn connect(server: &Running) -> WebSocket<TcpStream> {
     welcomed(dial(server))
@@ -208,11 +218,7 @@ fn the_slow_the_silent_and_the_lost_are_sent_away_and_hold_up_nobody() {
 #[test]
 fn who_does_not_read_holds_up_nobody_and_is_cut_off() {
     let server = Running::start("websocket", &["--idle-timeout", "0.5"]);
-    let stream = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    stream.set_recv_buffer_size(4096).unwrap();
-    let address: std::net::SocketAddr = ([127, 0, 0, 1], server.port).into();
-    stream.connect(&address.into()).unwrap();
-    let mut deaf = welcomed(stream.into());
+    let mut deaf = welcomed(dial_with_little_room(&server));
     deaf.get_mut().set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let line = "x".repeat(60_000);
     let mut polite = connect(&server);
@@ -229,6 +235,25 @@ fn who_does_not_read_holds_up_nobody_and_is_cut_off() {
     assert!(is_gone);
     let Ended { code, err, .. } = server.interrupt();
     assert!(code == Some(0) && err.contains("not done within 500ms"), "{err}");
+}
+
+#[test]
+fn who_reads_for_longer_than_one_may_be_silent_can_speak_again() {
+    let server = Running::start("websocket", &["--idle-timeout", "0.5"]);
+    let mut slow = welcomed(dial_with_little_room(&server));
+    // Nine times as many bytes come back, more than is under way unread.
+    slow.send(Message::text("\u{390}".repeat(32_000))).unwrap();
+    let stream = slow.get_mut();
+    let mut head = [0; 10];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[..2], [0x81, 127], "a long message");
+    let mut rest = vec![0; u64::from_be_bytes(head[2..].try_into().unwrap()) as usize];
+    for piece in rest.chunks_mut(20_000) {
+        // This client takes its time.
+        std::thread::sleep(Duration::from_millis(40));
+        stream.read_exact(piece).unwrap();
+    }
+    assert_eq!(ask(&mut slow, "x"), "Upper-cased: 'X'");
 }
 
 #[test]
