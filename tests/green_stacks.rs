@@ -230,6 +230,32 @@ fn absurd_sizes_are_errors() {
 }
 
 #[test]
+fn stacks_leave_some_memory_for_those_who_have_one() {
+    let death = death_of("stacks_leave_some_memory_for_those_who_have_one", || {
+        if CHECKED {
+            return;
+        }
+        let most = (mapped_bytes() + (100 << 20)) as libc::rlim_t;
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: setrlimit(2) reads the struct it is given.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+        let mut threads = Vec::with_capacity(1000);
+        let error = loop {
+            match green::Builder::new().future(|| ()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("ulimit -v"), "{error}");
+        assert!(threads.len() > 100, "only {} stacks", threads.len());
+        // Not a `Vec`: this thread may have room in what its allocator has mapped.
+        let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(|| ());
+        thread.expect("there is memory for something else").join().unwrap();
+    });
+    assert_eq!((death.code, death.said.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn the_high_water_mark_rises_with_the_depth_in_whole_pages() {
     fn at_depth(bytes: usize) -> usize {
         let mut frame = [0_u8; 1024];

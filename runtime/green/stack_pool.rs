@@ -26,6 +26,10 @@ const FIRST_SLAB_STACKS: usize = 16;
 /// And the last.
 const LAST_SLAB_STACKS: usize = 1024;
 
+/// How much of the address space must be left when stacks are mapped. They could have it to the last page, but then
+/// the next allocation of whoever has one would fail, and that ends the process.
+const SPARE_BYTES: usize = 16 << 20;
+
 /// The smallest stack: less would not do for one call into std.
 const LEAST_BYTES: usize = 8 * 1024;
 
@@ -153,6 +157,8 @@ impl SizeClass {
             Some(slab) if self.made < slab.stacks => slab.clone(),
             full => {
                 let stacks = full.as_ref().map_or(FIRST_SLAB_STACKS, |slab| slab.stacks * 2);
+                // Held while the new one is made, and then left to others.
+                let _spare = Slab::map(1, SPARE_BYTES)?;
                 let slab = Rc::new(map_some(stacks.min(LAST_SLAB_STACKS), self.stack_bytes)?);
                 self.slab = Some(slab.clone());
                 self.made = 0;
