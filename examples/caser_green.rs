@@ -134,6 +134,10 @@ impl Conversation<'_> {
             if let Some(ending) = self.session.ending() {
                 return Ok(Some(End::Rule(ending)));
             }
+            if count == READ_BYTES {
+                // By all appearances there is more. The others first.
+                green::yield_now();
+            }
         }
     }
 

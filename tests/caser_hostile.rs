@@ -22,6 +22,7 @@ use support::{LONG, becomes_true, on_every_caser};
 on_every_caser![
     clients_do_not_see_each_others_mode,
     half_a_line_delays_nobody,
+    a_flood_lets_others_in_between,
     a_client_that_never_listens_costs_little,
     resets_at_any_moment_end_one_visit_each,
     a_thousand_half_lines_delay_nobody,
@@ -80,6 +81,31 @@ fn half_a_line_delays_nobody(caser: &str) {
     }
     slow.says("half\n");
     slow.hears("Upper-cased: 'HALF OF IT, AND HALF'\r\n");
+}
+
+fn a_flood_lets_others_in_between(caser: &str) {
+    let _alone = alone();
+    let server = Caser::start(caser, &[]);
+    let (mut flood, mut other) = (Client::welcomed(&server), Client::welcomed(&server));
+    // See proc_pid_stat(5).
+    let stat = format!("/proc/{}/stat", server.pid());
+    let becomes =
+        |state| becomes_true(LONG, || std::fs::read_to_string(&stat).expect("it is there").contains(state));
+    assert!(becomes(") S "), "it waits for both");
+    server.signal(libc::SIGSTOP);
+    assert!(becomes(") T "), "it is stopped: all of it is there when it goes on");
+    // Each line is as long as what is read at once, and is almost only a telnet command that does nothing, so that
+    // no answer has to wait for room.
+    let line = [&b"flood"[..], &b"\xff\xf1".repeat(8189), b"\n"].concat();
+    flood.says(line.repeat(8));
+    other.says("ping\n");
+    server.signal(libc::SIGCONT);
+    other.hears("Upper-cased: 'PING'\r\n");
+    flood.hears("Upper-cased: 'FLOOD'\r\n".repeat(8));
+    let said = |line: &&String| line.contains(" --> ");
+    let log = server.log_when("all lines", |log| log.iter().filter(said).count() == 9);
+    let before = log.iter().filter(said).position(|line| line.ends_with("ping")).expect("it was answered");
+    assert!(before <= 2, "{before} lines of a flood were answered first");
 }
 
 fn a_client_that_never_listens_costs_little(caser: &str) {
