@@ -84,7 +84,8 @@ fn main() -> ExitCode {
     program::run(HELP, parse, |options| match options.style {
         Style::Tasks => greenroom::Runtime::new()?.block_on(serve(&options, answer)),
         Style::Green => greenroom::Runtime::new()?.block_on(serve(&options, |stream, count, rounds| {
-            green::future(move || answer_on_stack(&stream, &count, rounds))
+            let visit = green::Builder::new().future(move || answer_on_stack(&stream, &count, rounds));
+            async { visit?.await }
         })),
         Style::ThreadsRacy => serve_on_threads(&options, Count::next_racy),
         Style::ThreadsLocked => serve_on_threads(&options, Count::next_locked),

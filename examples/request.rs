@@ -84,7 +84,10 @@ async fn request_all(options: Options) -> Result<(), Failure> {
         let (server, asked) = (options.host.clone(), options.host.clone());
         match options.green {
             false => spawn(request(server, port, ask(asked, port))),
-            true => spawn(request(server, port, green::future(move || ask_on_stack(&asked, port)))),
+            true => {
+                let asking = green::Builder::new().future(move || ask_on_stack(&asked, port));
+                spawn(request(server, port, async { asking?.await }))
+            }
         }
     };
     let requests: Vec<_> = ports.map(start).collect();

@@ -4,10 +4,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::running::{LONG, Running, run};
+use crate::running::{Ended, LONG, Running, ended, program, run};
 
 /// The ways that never give a number twice.
 const RIGHT: [&str; 3] = ["--tasks", "--green", "--threads-locked"];
@@ -86,6 +87,37 @@ fn whoever_leaves_early_or_talks_is_counted_and_disturbs_nobody() {
         assert!(numbers.iter().all(|number| (1..=4).contains(number)), "{way}: {numbers:?}");
         assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{way}: {numbers:?}");
     }
+}
+
+#[test]
+fn who_gets_no_stack_is_told_so_on_either_side_and_the_others_are_served() {
+    let server = Running::start("counter", &["--green", "--work", "1000"]);
+    // SAFETY: prlimit(2) reads the new limits from a place that outlives the call, and writes none.
+    let limited = unsafe {
+        let limit = libc::rlimit { rlim_cur: 100 << 20, rlim_max: 100 << 20 };
+        libc::prlimit(server.id() as i32, libc::RLIMIT_AS, &raw const limit, std::ptr::null_mut())
+    };
+    assert_eq!(limited, 0, "{}", std::io::Error::last_os_error());
+    // They stay, with their stacks, while the server still listens to them.
+    let visitors: Vec<_> = (0..500).map(|_| visitor(server.port)).collect();
+    assert!(number(&mut visitors.into_iter().next().unwrap()) > 0);
+    assert!(number(&mut visitor(server.port)) > 1);
+    let Ended { code, err, .. } = server.interrupt();
+    assert!(code == Some(0) && !err.contains("panicked"), "{err}");
+    assert!(err.contains(": no stack for another green thread: "), "{err}");
+
+    let server = Running::start("counter", &["--work", "1000"]);
+    let asking = format!(
+        "ulimit -v 150000 && exec {} --green --n 800 --port {}",
+        program("request").display(),
+        server.port
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &asking]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ended { code, out, err } = ended(shell.spawn().unwrap());
+    assert!(code == Some(1) && !err.contains("panicked"), "{err}");
+    assert!(err.contains(&format!("port {}: no stack for another green thread: ", server.port)), "{err}");
+    assert!(out.lines().count() > 50, "{out}");
 }
 
 #[test]
