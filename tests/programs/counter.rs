@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::running::{Ended, LONG, Running, ended, program, run};
+use crate::running::{Ended, LONG, Running, becomes_true, ended, program, run};
 
 /// The ways that never give a number twice.
 const RIGHT: [&str; 3] = ["--tasks", "--green", "--threads-locked"];
@@ -101,7 +101,9 @@ fn who_gets_no_stack_is_told_so_on_either_side_and_the_others_are_served() {
     // They stay, with their stacks, while the server still listens to them.
     let visitors: Vec<_> = (0..500).map(|_| visitor(server.port)).collect();
     assert!(number(&mut visitors.into_iter().next().unwrap()) > 0);
-    assert!(number(&mut visitor(server.port)) > 1);
+    // They have left, and their stacks are free as soon as that is noticed.
+    let is_served = || visitor(server.port).read_to_string(&mut String::new()).is_ok_and(|count| count > 0);
+    assert!(becomes_true(LONG, is_served));
     let Ended { code, err, .. } = server.interrupt();
     assert!(code == Some(0) && !err.contains("panicked"), "{err}");
     assert!(err.contains(": no stack for another green thread: "), "{err}");
