@@ -1,5 +1,5 @@
 //! What must survive the way from one stack to another: registers, numbers, how to round, alignment, and an end
-//! that unwinders find. Through the public API, on x86-64 and on AArch64 (see `.ci/aarch64`).
+//! that unwinders find. Through the public API, on x86-64, and on AArch64 where there is a Rust library for it.
 //!
 //! `GREENROOM_STEPS` says how many switches, a million if unset.
 
@@ -383,7 +383,7 @@ unsafe fn end_of_frames() -> (usize, usize) {
 }
 
 #[test]
-#[ignore = "needs a build with -Cforce-frame-pointers=yes: see .ci/asan and .ci/aarch64"]
+#[ignore = "needs a build with -Cforce-frame-pointers=yes: see .ci/asan"]
 fn the_chain_of_frames_ends() {
     let thread = polled(|| {
         leave();

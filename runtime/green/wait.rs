@@ -181,7 +181,8 @@ impl Drop for Polls<'_> {
 #[inline]
 #[track_caller]
 pub fn sleep(duration: Duration) {
-    wait(time::sleep(duration));
+    // Made when it is polled: where there is no waiting, there may be no clock either.
+    wait(async move { time::sleep(duration).await });
 }
 
 /// Lets every other ready task and green thread run once. See [`yield_now`](crate::yield_now()).
