@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use greenroom::green::{self, wait};
 use greenroom::net::{Connection, Server, TcpListener, TcpStream};
+use greenroom::signal::{INTERRUPT, Signal};
 use greenroom::timeout;
 use lexopt::{Arg, Parser};
 use program::{Failure, complain, say, value};
@@ -134,6 +135,8 @@ where
 {
     let address = (options.host.as_str(), options.port);
     let listener = TcpListener::bind(address).await.map_err(program::with_remedy)?;
+    // Listened for before anyone can know that the server is there.
+    let mut interrupts = Signal::new(INTERRUPT)?;
     // A server goes on though nobody reads what it says.
     let _ = say(format_args!("counter at {}", listener.local_addr()?));
     let (count, rounds) = (Rc::new(Cell::new(0)), options.rounds);
@@ -145,7 +148,7 @@ where
             }
         }
     };
-    let interrupted = async { drop(greenroom::ctrl_c().await) };
+    let interrupted = async move { drop(interrupts.recv().await) };
     let report = Server::new(listener).run(interrupted, handler).await?;
     let _ = say(report);
     Ok(())

@@ -23,6 +23,7 @@ use domain::base::message_builder::StaticCompressor;
 use domain::base::{Message, MessageBuilder, Question, Ttl};
 use domain::rdata::A;
 use greenroom::net::{DatagramProtocol, DatagramTransport, bind_protocol};
+use greenroom::signal::{INTERRUPT, Signal};
 use lexopt::{Arg, Parser};
 use program::{Failure, say};
 
@@ -84,9 +85,11 @@ fn serve(options: Options) -> Result<(), Failure> {
         let address = (options.host.as_str(), options.port);
         let server = NameServer { table, transport: None, answers: 0 };
         let (transport, served) = bind_protocol(address, server).await.map_err(program::with_remedy)?;
+        // Listened for before anyone can know that the server is there.
+        let mut interrupts = Signal::new(INTERRUPT)?;
         // A server goes on though nobody reads what it says.
         let _ = say(format_args!("dns at {} knows {names} names", transport.socket().local_addr()?));
-        greenroom::ctrl_c().await?;
+        interrupts.recv().await?;
         transport.close();
         let _ = say(format_args!("{} answers sent", served.await?.answers));
         Ok(())

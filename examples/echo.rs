@@ -15,6 +15,7 @@ mod program;
 use std::process::ExitCode;
 
 use greenroom::net::{Connection, Server, TcpListener, TcpStream};
+use greenroom::signal::{INTERRUPT, Signal};
 use lexopt::{Arg, Parser};
 use program::{Failure, complain, say};
 
@@ -47,9 +48,11 @@ fn parse(parser: &mut Parser) -> Result<(String, u16), lexopt::Error> {
 /// The server, until Ctrl-C.
 async fn serve(address: (String, u16)) -> Result<(), Failure> {
     let listener = TcpListener::bind(address).await.map_err(program::with_remedy)?;
+    // Listened for before anyone can know that the server is there.
+    let mut interrupts = Signal::new(INTERRUPT)?;
     // A server goes on though nobody reads what it says.
     let _ = say(format_args!("echo at {}", listener.local_addr()?));
-    let interrupted = async { drop(greenroom::ctrl_c().await) };
+    let interrupted = async move { drop(interrupts.recv().await) };
     let handler = async |connection: Connection| {
         if let Err(error) = echo(&connection.stream).await {
             complain(format_args!("{}: {error}", connection.peer));

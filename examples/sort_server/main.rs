@@ -28,6 +28,7 @@ use std::time::Duration;
 use greenroom::blocking::Pool;
 use greenroom::io::{IncompleteRead, StreamReader};
 use greenroom::net::{Connection, Server, TcpListener, TcpStream};
+use greenroom::signal::{INTERRUPT, Signal};
 use lexopt::{Arg, Parser};
 use program::{Failure, complain, say, value};
 
@@ -92,9 +93,11 @@ fn parse(parser: &mut Parser) -> Result<Options, lexopt::Error> {
 async fn serve(options: Options) -> Result<(), Failure> {
     let address = (options.host.as_str(), options.port);
     let listener = TcpListener::bind(address).await.map_err(program::with_remedy)?;
+    // Listened for before anyone can know that the server is there.
+    let mut interrupts = Signal::new(INTERRUPT)?;
     // A server goes on though nobody reads what it says.
     let _ = say(format_args!("sorting at {}", listener.local_addr()?));
-    let interrupted = async { drop(greenroom::ctrl_c().await) };
+    let interrupted = async move { drop(interrupts.recv().await) };
     // Long lists take much memory and time: no more of them at once than there are processors.
     let pool = Pool::builder(available_parallelism()?.get()).name("long lists").build();
     let options = Rc::new((options, pool));
