@@ -191,7 +191,7 @@ fn neighbours_begin_at_different_places_whatever_their_size() {
         let mut places: Vec<_> = all.into_iter().map(|thread| runtime.block_on(thread) % PAGE).collect();
         places.sort_unstable();
         places.dedup();
-        assert!(places.len() >= 12, "{} places of stacks of {pages} pages", places.len());
+        assert!(places.len() >= 8, "{} places of stacks of {pages} pages", places.len());
     }
 }
 
