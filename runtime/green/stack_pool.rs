@@ -17,7 +17,8 @@ use super::stack::{Guard, PAGE_BYTES, Slab, Stack};
 /// How much of the top of a stack stays committed when it comes back, in whole pages: most green threads use no more.
 pub(super) const KEPT_BYTES: usize = 8 * 1024;
 
-/// How many such stacks a store has at most, of all sizes together, so that a burst of green threads does not hold memory for ever.
+/// How many such stacks a store has at most, of all sizes together, so that a burst of green threads does not hold
+/// memory for ever.
 const WARM_STACKS: usize = 1024;
 
 /// How many stacks the first mapping of a size has room for; each has twice as many as the one before.
